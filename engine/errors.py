@@ -41,9 +41,13 @@ class NoBars(DataError):
 
 
 class BadBars(DataError):
-    """Bars break a rule that the engine relies on; the message names the row."""
+    """Bars break a rule that the engine relies on; the message names the row, and `row` is its position from 0."""
 
     code = "bad_bars"
+
+    def __init__(self, message: str, *, row: int | None = None, field: str | None = None):
+        super().__init__(message, field=field)
+        self.row = row
 
 
 class FeedUnavailable(DataError):
