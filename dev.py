@@ -6,6 +6,7 @@ Each command first brings `.venv` up to date, which takes no time when nothing c
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import http.client
 import json
@@ -40,8 +41,9 @@ def main(argv=None):
     commands = parser.add_subparsers(dest="command", metavar="serve | test | bench | shots")
     commands.required = True
     command = commands.add_parser("serve", help="serve Tapedeck on this machine")
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    command.add_argument("--port", type=int, default=8000, help="port, 0 for any free one (default %(default)s)")
+    host, port = os.environ.get("TAPEDECK_HOST", "127.0.0.1"), os.environ.get("TAPEDECK_PORT", "8000")
+    command.add_argument("--host", default=host, help="address to listen on (default %(default)s)")
+    command.add_argument("--port", type=int, default=port, help="port, 0 for any free one (default %(default)s)")
     command.add_argument(
         "--server",
         choices=("gunicorn", "builtin"),
@@ -80,7 +82,8 @@ def serve(host, port, server):
         words = ["flask", "--app", "wsgi", "run", "--host", host, "--port", port, "--with-threads", "--no-reload"]
     # Its own process group, where there are such: Ctrl-C then reaches us alone, and we ask it to end in good order.
     group = {} if WINDOWS else {"process_group": 0}
-    child = subprocess.Popen([str(word) for word in [python, "-m", *words]], cwd=ROOT, env=clean_environ(), **group)
+    environ = {**clean_environ(), "TAPEDECK_HOST": host, "TAPEDECK_PORT": str(port)}
+    child = subprocess.Popen([str(word) for word in [python, "-m", *words]], cwd=ROOT, env=environ, **group)
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: child.terminate())
@@ -299,14 +302,14 @@ def free_port(host, port):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except socket.gaierror as error:
-            raise Problem(f"{host!r} is not an address of this machine ({error.strerror}).") from error
         except PermissionError as error:
             raise Problem(f"Port {port} needs an administrator's rights: choose one from 1024, with --port.") from error
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Problem(f"{host!r} is not an address of this machine ({error.strerror}).") from error
             raise Problem(
-                f"{bracketed(host)}:{port} cannot be used ({error.strerror}). Perhaps Tapedeck runs there already."
-                f" Or choose another port: python dev.py serve --port {port + 1 if port < 65535 else 0}"
+                f"{bracketed(host)}:{port} is in use: perhaps Tapedeck runs there already."
+                f" Another port: python dev.py serve --port {port + 1 if port < 65535 else 0}"
             ) from error
         return probe.getsockname()[1]
 
