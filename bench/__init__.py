@@ -1,0 +1,1 @@
+"""Bench: what the README's figures are measured with. `python dev.py bench NAME`."""
