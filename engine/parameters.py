@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from engine.errors import ConfigError
+from .errors import ConfigError
 
 _SCALARS = (bool, int, float, str)
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
