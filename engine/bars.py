@@ -96,7 +96,9 @@ class Bars:
         cls, time: Any, open: Any, high: Any, low: Any, close: Any, volume: Any = None, **about: Any
     ) -> Bars:
         """Check columns that need no reading: `time` in epoch seconds, `about` as the constructor's names."""
-        columns = dict(zip(_PRICES, (np.array(c, dtype=np.float64) for c in (open, high, low, close)), strict=True))
+        columns: dict[str, Any] = dict(
+            zip(_PRICES, (np.array(c, dtype=np.float64) for c in (open, high, low, close)), strict=True)
+        )
         seconds = np.array(time, dtype=np.int64)
         columns["volume"] = np.full(len(seconds), np.nan) if volume is None else np.array(volume, dtype=np.float64)
         gate.check(seconds, columns)

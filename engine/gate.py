@@ -289,8 +289,10 @@ def _from_epoch(index: pd.Index) -> pd.Index:
             raise BadBars(f"The index, {values[0]:g} and so on, is neither times nor row numbers.")
         return pd.Index(values.astype(np.int64))
     unit = next(u for u, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf)) if largest < limit)
-    whole = index.to_numpy() if index.dtype.kind in "iu" else values
-    return pd.DatetimeIndex(pd.to_datetime(whole, unit=unit))
+    whole = np.nan_to_num(values).astype(np.int64) if index.hasnans else index.to_numpy().astype(np.int64)
+    times = whole.view(f"datetime64[{unit}]")
+    times[np.isnan(values)] = np.datetime64("NaT")
+    return pd.DatetimeIndex(times)
 
 
 def _seconds(index: pd.DatetimeIndex, daily: bool | None) -> np.ndarray:

@@ -1,0 +1,165 @@
+"""Files: bars from CSV and Parquet files, the user's own and the samples that ship with the project."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from engine.bars import Bars
+from engine.errors import BadBars
+from engine.feeds.request import check_interval, check_symbol
+
+ENDINGS = (".csv", ".csv.gz", ".parquet")
+_MOST_BYTES = 500_000_000  # of a file, and of what a compressed one grows to
+_MOST_ROWS = 10_000_000
+_SAMPLES = Path(__file__).parent.parent / "samples"
+_INDICES = {"^GSPC": "GSPC", "^IXIC": "IXIC"}  # "^" is awkward in shells and archives, so these files go without
+_WANTED = frozenset({"datetime", "date", "timestamp", "time", "open", "high", "low", "close", "volume", "adj close"})
+_UNNAMED = frozenset({"", "unnamed: 0", "__index_level_0__", "index"})  # what pandas calls an index without a name
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Files named SYMBOL-interval.csv, .csv.gz or .parquet in one folder."""
+
+    path: Path
+    label: str  # of the bars' source; {} stands for the file's name
+    renamed: dict[str, str]
+
+    def find(self, symbol: str, interval: str) -> Path | None:
+        """Return the file of a symbol, whatever its case, or None; 60m and 1h are the same."""
+        if symbol in self.renamed.values():
+            return None  # GSPC is another symbol than ^GSPC, though not in this folder
+        same = {"60m": "1h", "1h": "60m"}.get(interval, interval)
+        files = self._files()
+        for wanted in (interval, same):
+            for ending in ENDINGS:
+                found = files.get(f"{self.renamed.get(symbol, symbol)}-{wanted}{ending}".upper())
+                if found is not None:
+                    return found
+        return None
+
+    def load(self, symbol: str, interval: str) -> Bars | None:
+        """Return all bars of the file, or None when there is none.
+
+        Raises:
+            BadBars: the file is too big, damaged, or breaks a rule; the message names the file and the line.
+        """
+        path = self.find(symbol, interval)
+        return None if path is None else read(path, symbol, interval, self.label.format(path.name))
+
+    def symbols(self) -> dict[str, list[str]]:
+        """Return symbol -> intervals of the files whose names make sense."""
+        known: dict[str, list[str]] = {}
+        names = {short: symbol for symbol, short in self.renamed.items()}
+        for name in sorted(self._files()):
+            stem = name.removesuffix(next(ending.upper() for ending in ENDINGS if name.endswith(ending.upper())))
+            symbol, _, interval = stem.rpartition("-")
+            try:
+                symbol, interval = check_symbol(names.get(symbol, symbol)), check_interval(interval)
+            except ValueError:
+                continue
+            if interval not in known.setdefault(symbol, []):
+                known[symbol].append(interval)
+        return known
+
+    def _files(self) -> dict[str, Path]:
+        """Return the names in capitals -> paths; looked up by name, so that no symbol can leave the folder."""
+        try:
+            entries = sorted(self.path.iterdir())
+        except OSError:
+            return {}
+        return {e.name.upper(): e for e in entries if e.name.lower().endswith(ENDINGS) and e.is_file()}
+
+
+def samples() -> Folder:
+    """Return the bundled samples: real daily bars."""
+    return Folder(_SAMPLES, "bundled sample", _INDICES)
+
+
+def own(path: str | os.PathLike[str]) -> Folder:
+    """Return the user's folder, which need not exist."""
+    return Folder(Path(path), "your file {}", {})
+
+
+def read(path: Path, symbol: str, interval: str, source: str) -> Bars:
+    """Return the bars of one file. Repeated lines and missing values are left out and told; newest first is turned."""
+    try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise BadBars(
+                f"{path.name} has {size / 1e6:,.0f} MB; {_MOST_BYTES / 1e6:,.0f} MB is the most.", field="symbol"
+            )
+        frame = _parquet(path) if path.name.lower().endswith(".parquet") else _csv(path)
+        repair = {"missing", "duplicates"} | ({"order"} if _newest_first(frame) else set())
+        return Bars.from_frame(frame, symbol=symbol, interval=interval, source=source, repair=repair)
+    except BadBars as error:
+        raise _named(error, path) from error
+    except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
+        raise BadBars(f"{path.name} cannot be read: {error}", field="symbol") from error
+
+
+def _named(error: BadBars, path: Path) -> BadBars:
+    """Say which file, and the line that an editor shows, header included."""
+    if error.message.startswith(path.name):
+        return error
+    line = f" (line {error.row + 2})" if error.row is not None and not path.name.lower().endswith(".parquet") else ""
+    return BadBars(f"{path.name}{line}: {error.message}", row=error.row, field="symbol")
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    text: Any = path
+    if path.name.lower().endswith(".gz"):
+        with gzip.open(path) as packed:
+            content = packed.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise BadBars(f"{path.name} unpacks to more than {_MOST_BYTES / 1e6:,.0f} MB.", field="symbol")
+        text = io.BytesIO(content)
+    frame = pd.read_csv(text, usecols=_is_wanted, skipinitialspace=True, encoding="utf-8-sig", nrows=_MOST_ROWS + 1)
+    return _indexed(frame, path)
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            about = file.metadata
+            unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+            if unpacked > _MOST_BYTES or about.num_rows > _MOST_ROWS:
+                raise BadBars(f"{path.name} unpacks to {unpacked / 1e6:,.0f} MB and {about.num_rows:,} rows: too many.")
+            names = [name for name in file.schema_arrow.names if _is_wanted(name)]
+            table = file.read(columns=names)
+    except pa.ArrowException as error:
+        raise BadBars(f"{path.name} cannot be read: {error}", field="symbol") from error
+    return _indexed(table.replace_schema_metadata(None).to_pandas(), path)
+
+
+def _is_wanted(name: Any) -> bool:
+    return str(name).strip().lower() in _WANTED | _UNNAMED
+
+
+def _indexed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Move the column of times into the index; what is left must be bars."""
+    if len(frame) > _MOST_ROWS:
+        raise BadBars(f"{path.name} has more than {_MOST_ROWS:,} rows.", field="symbol")
+    named = {str(name).strip().lower(): name for name in frame.columns}
+    order = [*("datetime", "date", "timestamp", "time"), *sorted(_UNNAMED)]
+    column = next((named[name] for name in order if name in named), None)
+    if column is None:
+        raise BadBars(f"{path.name} has no column Date, Datetime, Timestamp or Time.", field="symbol")
+    frame = frame.set_index(column)
+    return frame.drop(columns=[name for name in frame.columns if str(name).strip().lower() in _UNNAMED])
+
+
+def _newest_first(frame: pd.DataFrame) -> bool:
+    """Say whether the rows run strictly backwards, which is an order, and a usual one, not a fault."""
+    index = frame.index
+    return len(index) > 1 and bool(index.is_monotonic_decreasing) and bool(index.is_unique)

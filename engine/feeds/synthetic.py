@@ -1,0 +1,132 @@
+"""Synthetic bars: made up, the same every time, for trying things out and for measuring."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.bars import Bars
+from engine.errors import ConfigError, NoBars
+from engine.feeds.request import Request, back, seconds, trading_days
+
+MOST = 5_000_000
+_END = np.datetime64("2025-01-01")  # exclusive, and fixed: the same request gives the same bars next year
+_EARLIEST = np.datetime64("1970-01-01")
+_LATEST_DAY = 7_030 * 365.2425  # in the year 9000: dates stay such that Python and JavaScript can print them
+_MAX_BARS = 10_000  # what "max" means here
+_YEAR = 31_556_952  # seconds
+_SEED = 20_240_229
+
+
+def is_synthetic(symbol: str) -> bool:
+    """Say whether a symbol names these bars: SYNTH, or SYNTH:1000000 for a number of them."""
+    return symbol == "SYNTH" or symbol.startswith("SYNTH:")
+
+
+def make(request: Request) -> Bars:
+    """Return a random walk: 24 hours a day for intraday bars, weekdays for daily ones.
+
+    SYNTH has the period or dates of the request; SYNTH:n has n bars, whatever the period, from its start date if there
+    is one. The walk depends on the interval and begins anew at its first bar.
+
+    Raises:
+        ConfigError: more bars than can be served, or so many that they pass the year 9000.
+        NoBars: fewer than two bars lie between the dates.
+    """
+    _, _, count = request.symbol.partition(":")
+    time = _counted(request, int(count)) if count else _spanned(request)
+    if len(time) < 2:
+        hint = f"Fewer than two bars of {request.interval} lie in {request.wish}."
+        raise NoBars(request.symbol, "the synthetic feed", hint, field="end_date" if request.start else "period")
+    columns: dict[str, Any] = _walk(len(time), request.interval)
+    return Bars(time, **columns, symbol=request.symbol, interval=request.interval, source="synthetic", timezone="UTC")
+
+
+def _walk(n: int, interval: str) -> dict[str, np.ndarray]:
+    """Return prices with some 20 % volatility and 6 % growth a year, in calm and wild spells, and volume."""
+    random = np.random.default_rng([_SEED, *interval.encode()])
+    scale = np.sqrt(min(seconds(interval) / _YEAR, 1.0)) * 0.2
+    spells = 1.0 + 0.5 * np.sin(np.arange(n) * (2 * np.pi / 377.0))
+    moves = random.standard_normal(n, dtype=np.float64)
+    moves *= spells
+    moves *= scale
+    moves += 0.06 * min(seconds(interval) / _YEAR, 1.0)
+    level = np.cumsum(moves)
+    level = 2.3 * np.sin(level / 2.3)  # folds the walk back, so that a million bars stay between 10 and 1,000
+    close = np.round(100 * np.exp(level), 4)
+    open_ = np.concatenate(([100.0], close[:-1]))
+    reach = random.standard_exponential((2, n)) * (scale / 2)
+    high = np.round(np.maximum(open_, close) * (1 + reach[0]), 4)
+    low = np.round(np.minimum(open_, close) * np.exp(-reach[1]), 4)
+    volume = np.round(50_000 * (1 + random.standard_exponential(n)) * spells)
+    return {"open": open_, "high": high, "low": low, "close": close, "volume": volume}
+
+
+def _counted(request: Request, n: int) -> np.ndarray:
+    if not 2 <= n <= MOST:
+        raise ConfigError(f"SYNTH:{n} is out of range: from 2 to {MOST:,} bars.", field="symbol")
+    start = np.datetime64(request.start) if request.start else _before(_END, n, request.interval)
+    if int(start.astype(int)) + n * seconds(request.interval) * _calendar(request.interval) / 86_400 > _LATEST_DAY:
+        raise ConfigError(
+            f"{n:,} bars of {request.interval} would pass the year 9000. Choose fewer, or a shorter interval.",
+            field="symbol",
+        )
+    return _times(start, n, request.interval)
+
+
+def _spanned(request: Request) -> np.ndarray:
+    end = np.datetime64(request.end) if request.end else _END
+    if request.start:
+        start = np.datetime64(request.start)
+        if start >= end:
+            hint = f"It ends on {_END - 1}. Choose an earlier start, or an end too."
+            raise NoBars("SYNTH", "the synthetic feed", hint, field="start_date")
+    elif request.period == "max" or request.period is None:
+        start = _before(end, _MAX_BARS, request.interval)
+    else:
+        start = _period_start(end, request)
+    n = int((end - start).astype(int) * 86_400 // seconds(request.interval)) + 2
+    if n > MOST:
+        raise ConfigError(f"{n:,} bars of {request.interval} are too many: {MOST:,} is the most.", field="interval")
+    return _times(start, n, request.interval, end)
+
+
+def _period_start(end: np.datetime64, request: Request) -> np.datetime64:
+    assert request.period
+    n = trading_days(request.period)
+    if n is not None:
+        return np.busday_offset(end, -n, roll="forward") if request.interval.endswith("d") else end - n
+    last: date = (end - 1).astype(object)
+    return np.datetime64(back(pd.Timestamp(last), request.period).date())
+
+
+def _before(end: np.datetime64, n: int, interval: str) -> np.datetime64:
+    """Return the date from which `n` bars reach about up to `end`, 1970 at the earliest."""
+    days = n * seconds(interval) * _calendar(interval) / 86_400
+    start = end - np.timedelta64(int(np.ceil(days)), "D")
+    return start if start > _EARLIEST else _EARLIEST
+
+
+def _calendar(interval: str) -> float:
+    """Return how many days of the calendar a day of trading takes."""
+    return 7 / 5 if interval.endswith("d") else 1.0
+
+
+def _times(start: np.datetime64, n: int, interval: str, end: np.datetime64 | None = None) -> np.ndarray:
+    """Return at most `n` epoch seconds from the date `start`, before `end`."""
+    size = int("".join(c for c in interval if c.isdigit()))
+    if interval.endswith("mo"):
+        times = (start.astype("datetime64[M]") + np.arange(n) * size).astype("datetime64[D]")
+        times = times[times >= start]
+    elif interval.endswith("wk"):
+        monday = np.busday_offset(start, 0, roll="forward", weekmask="1000000")
+        times = monday + np.arange(n) * 7 * size
+    elif interval.endswith("d"):
+        times = np.busday_offset(start, np.arange(n) * size, roll="forward")
+    else:
+        times = start.astype("datetime64[s]") + np.arange(n) * seconds(interval)
+    time = times.astype("datetime64[s]").astype(np.int64)
+    return time if end is None else time[time < end.astype("datetime64[s]").astype(np.int64)]
