@@ -1,0 +1,118 @@
+"""dev.py: its environment, its address, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dev
+
+# Serves the tree with the Python that runs the tests, so that no test installs anything.
+SERVE = f"import dev, sys; dev.environment = lambda _: {sys.executable!r}; sys.exit(dev.main(sys.argv[1:]))"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of dev.py in a folder with a space in its name, with nothing to install."""
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    shutil.copy(dev.__file__, folder)
+    (folder / "requirements.txt").write_text("")
+    (folder / "requirements-dev.txt").write_text("-r requirements.txt\n")
+    for name, value in {"ROOT": folder, "VENV": folder / ".venv", "CACHE": folder / ".cache"}.items():
+        monkeypatch.setattr(dev, name, value)
+    return folder
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "builtin"])
+def test_serve_prints_an_address_that_answers_and_ends_at_ctrl_c(server, folders, monkeypatch, tmp_path):
+    monkeypatch.setenv("TAPEDECK_HOME", str(folders["home"]))
+    monkeypatch.setenv("PYTHONPATH", str(dev.ROOT))
+    words = [sys.executable, "-c", SERVE, "serve", "--port", "0", "--server", server]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        said = ""
+        while not (found := re.search(r"Tapedeck is at http://127\.0\.0\.1:(\d+)", said)):
+            said += (line := process.stdout.readline())
+            assert line, f"it ended: {said}"
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=30)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode == 0
+
+
+def test_a_taken_port_is_said_with_the_way_out(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert dev.main(["serve", "--port", str(port)]) == 1
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{port} is in use" in said
+    assert f"--port {port + 1}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(["--port", "70000"], "There is no port 70000", id="port out of range"),
+        pytest.param(["--host", "192.0.2.1"], "'192.0.2.1' is not an address of this machine", id="foreign address"),
+    ],
+)
+def test_an_impossible_address_is_refused(words, told, capsys):
+    assert dev.main(["serve", *words]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_an_old_python_is_told_which_one_to_use(monkeypatch, capsys):
+    monkeypatch.setattr(dev.sys, "version_info", (3, 10, 2))
+    assert dev.main(["serve"]) == 1
+    assert "needs Python 3.11 or newer" in capsys.readouterr().err
+
+
+def test_a_second_start_installs_nothing(project, capsys):
+    python = dev.environment("requirements-dev.txt")
+    assert python.exists()
+    capsys.readouterr()
+    assert dev.environment("requirements-dev.txt") == python
+    assert dev.environment("requirements.txt") == python  # the other file included it
+    assert capsys.readouterr().out == ""
+
+
+def test_a_changed_requirement_is_installed(project, capsys):
+    dev.environment("requirements.txt")
+    capsys.readouterr()
+    (project / "requirements.txt").write_text("# something else\n")
+    dev.environment("requirements.txt")
+    assert "Installing requirements.txt" in capsys.readouterr().out
+
+
+def test_an_installation_that_was_cut_short_is_made_anew(project, capsys):
+    dev.environment("requirements.txt")
+    (project / ".venv/installing").touch()
+    capsys.readouterr()
+    dev.environment("requirements.txt")
+    assert "making it anew" in capsys.readouterr().out
+    assert json.loads((project / ".venv/installed.json").read_text()) == dev.digests("requirements.txt")
+
+
+def test_a_package_that_cannot_be_had_is_named_without_pips_noise(project, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    (project / "requirements.txt").write_text("no-such-package-of-tapedeck\n")
+    with pytest.raises(dev.Problem, match=r"no-such-package-of-tapedeck(?s:.*)check the network"):
+        dev.environment("requirements.txt")
+    assert not (project / ".venv/installing").exists()

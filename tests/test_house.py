@@ -1,0 +1,129 @@
+"""The house's own rules: which way imports run, what is documented, what is required."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from webapp import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WEB = {"flask", "jinja2", "werkzeug", "sqlalchemy", "simple_websocket", "lightweight_charts", "webapp"}
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, *, inside_functions: bool) -> set[str]:
+    """Return the absolute names that a file imports, leaving out what only a type checker sees."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        hidden = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not inside_functions
+        if hidden or (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")):
+            left_out.update(ast.walk(node))
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    names: set[str] = set()
+    for node in set(ast.walk(tree)) - left_out:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_the_engine_is_imported_without_the_web():
+    code = f"import sys, engine; print(*sorted({WEB!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", sources("engine"), ids=module_name)
+def test_an_engine_module_imports_nothing_of_the_web(path):
+    assert not {name.split(".")[0] for name in imports(path, inside_functions=True)} & WEB
+
+
+@pytest.mark.parametrize("folder", ["engine", "webapp"])
+def test_imports_make_no_circle(folder):
+    files = {module_name(path): path for path in sources(folder)}
+    graph = {
+        name: {found for found in imports(path, inside_functions=False) if found in files and found != name}
+        for name, path in files.items()
+    }
+    packages = {name for name, path in files.items() if path.name == "__init__.py"}
+    for (
+        name,
+        found,
+    ) in graph.items():  # a module of a package may name its package only for what stands above the import
+        graph[name] = {other for other in found if not (other in packages and name.startswith(other + "."))}
+    assert list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("path", sources("engine", "webapp", "bench", "tests"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_opens_with_a_sentence(path):
+    text = path.read_text(encoding="utf-8")
+    assert not text.strip() or (ast.get_docstring(ast.parse(text)) or "").split("\n")[0].endswith((".", ":"))
+
+
+def test_every_setting_is_in_the_readme_with_its_default():
+    rows = dict(re.findall(r"^\| `TAPEDECK_(\w+)` \| `?(.*?)`? \|", README, re.MULTILINE))
+    assert set(rows) == set(settings.DEFAULTS)
+    for name, default in settings.DEFAULTS.items():
+        shown = str(default).removeprefix(str(ROOT)).lstrip("/\\").lower()
+        assert rows[name].replace(",", "") == (shown or "empty"), name
+
+
+def test_every_setting_is_read_somewhere():
+    code = "\n".join(path.read_text(encoding="utf-8") for path in [*sources("webapp"), ROOT / "gunicorn.conf.py"])
+    framework = {"MAX_CONTENT_LENGTH"}  # Flask reads it
+    unread = {name for name in settings.DEFAULTS if len(re.findall(rf"\b(TAPEDECK_)?{name}\b", code)) < 2}
+    assert unread <= framework
+
+
+def test_every_requirement_is_used():
+    packages = packages_distributions()
+    provided = {normal(name) for module in outside_modules() for name in packages.get(module, [])}
+    indirect = {"gunicorn", "psycopg", "tzdata"}  # run as a program; named by a database's address; read by zoneinfo
+    assert required() - indirect <= provided
+    assert indirect <= required()
+
+
+def test_what_the_code_imports_is_required():
+    packages = packages_distributions()
+    through_others = {"werkzeug", "markupsafe", "wtforms", "wsproto", "requests", "curl-cffi"}  # Flask brings, ...
+    assert {normal(packages[name][0]) for name in outside_modules()} - through_others <= required()
+
+
+def outside_modules() -> set[str]:
+    """Return the top-level modules that the code imports and that neither Python nor we provide."""
+    names = {
+        name.split(".")[0] for path in sources("engine", "webapp") for name in imports(path, inside_functions=True)
+    }
+    return names - {"", "engine", "webapp"} - sys.stdlib_module_names
+
+
+def required() -> set[str]:
+    """Return the distributions that requirements.txt names."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    return {normal(name) for name in re.findall(r"^([\w-]+)", text, re.MULTILINE)}
+
+
+def normal(distribution: str) -> str:
+    """Return a distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
