@@ -1,0 +1,239 @@
+"""Book: trades, orders and the log as they stood at any bar, in time that does not grow with the run.
+
+`Tape.trades(bar)` walks every event up to `bar`: exact and simple, and too slow for ten panels a second after 100,000
+trades. The book reads each event once, remembers by number where a trade or an order begins, changes and ends, and
+keeps what was open and waiting at every `_STRIDE` changes; any bar is then a look-up and a short replay, also when the
+playhead goes back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+import numpy as np
+
+from engine.record import OrderRecord, TradeRecord
+from engine.tape import (
+    ACTIVE,
+    CANCELLED,
+    CHANGED,
+    CLOSED,
+    EXPIRED,
+    FILLED,
+    LOG,
+    OPENED,
+    PLACED,
+    REDUCED,
+    REJECTED,
+    RUIN,
+    Event,
+    Tape,
+)
+
+SORTS = ("time", "best", "worst", "longest")
+_STRIDE = 512
+_ENDS_ORDER = frozenset((FILLED, CANCELLED, REJECTED, EXPIRED))
+_TOLD = frozenset((OPENED, REDUCED, CLOSED, CANCELLED, REJECTED, EXPIRED, RUIN, LOG))
+_WATCHED = np.array(
+    sorted((PLACED, ACTIVE, CHANGED, FILLED, CANCELLED, REJECTED, EXPIRED, OPENED, REDUCED, CLOSED, RUIN, LOG)), np.uint8
+)
+
+
+class Book:
+    """The events of a tape by trade and by order; `catch_up` reads the new ones."""
+
+    def __init__(self, tape: Tape):
+        self.tape = tape
+        self._read = 0  # events read so far
+        self._opened: dict[int, int] = {}  # trade -> number of its event
+        self._of_trade: dict[int, list[int]] = {}  # trade -> numbers of what changed or reduced it
+        self._of_order: dict[int, list[int]] = {}  # order -> numbers of all its events
+        self._exits: list[int] = []  # numbers of reduced and closed, and columns beside them
+        self._pnl: list[float] = []
+        self._total: list[float] = []
+        self._held: list[int] = []
+        self._orders: list[int] = []  # numbers of placed, of what the log tells, of what opens and ends things
+        self._told: list[int] = []
+        self._turns: list[int] = []
+        self._marks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())]
+        self._open: dict[int, None] = {}
+        self._waiting: dict[int, None] = {}
+
+    def catch_up(self) -> None:
+        """Read the events that were written since."""
+        events = self.tape.events
+        if len(events) == self._read:
+            return
+        kinds, bars, rows = events.plain(self._read)
+        for i in np.flatnonzero(np.isin(np.frombuffer(kinds, np.uint8), _WATCHED)).tolist():
+            self._file(self._read + i, kinds[i], bars[i], rows[i])
+        self._read += len(kinds)
+
+    def _file(self, number: int, kind: int, bar: int, row: tuple) -> None:  # type: ignore[type-arg]
+        if kind in _TOLD:
+            self._told.append(number)
+        if kind in (RUIN, LOG):
+            return
+        order, trade = row[0], row[1]
+        if kind in (OPENED, REDUCED, CLOSED):
+            self._file_trade(number, kind, bar, trade, row)
+        elif order is None:
+            self._of_trade.setdefault(trade, []).append(number)  # its sl or tp moved
+        else:
+            self._of_order.setdefault(order, []).append(number)
+            if kind == PLACED:
+                self._orders.append(number)
+            if kind == PLACED or kind in _ENDS_ORDER:
+                self._turn(number, self._waiting, order, kind == PLACED)
+
+    def _file_trade(self, number: int, kind: int, bar: int, trade: int, row: tuple) -> None:  # type: ignore[type-arg]
+        if kind == OPENED:
+            self._opened[trade] = number
+            self._turn(number, self._open, trade, True)
+            return
+        self._exits.append(number)
+        self._pnl.append(row[5] or 0.0)
+        self._total.append((self._total[-1] if self._total else 0.0) + self._pnl[-1])
+        self._held.append(bar - self.tape.events[self._opened[trade]].bar)
+        if kind == REDUCED:
+            self._of_trade.setdefault(trade, []).append(number)
+        else:
+            self._turn(number, self._open, trade, False)
+
+    def _turn(self, number: int, among: dict[int, None], key: int, begins: bool) -> None:
+        self._turns.append(number)
+        _move(among, key, begins)
+        if len(self._turns) % _STRIDE == 0:
+            self._marks.append((tuple(self._open), tuple(self._waiting)))
+
+    # -- what stood after `bar` bars
+
+    def closed_count(self, bar: int) -> int:
+        """Return how many times a trade was closed or reduced in the first `bar` bars."""
+        return bisect_left(self._exits, self._stop(bar))
+
+    def order_count(self, bar: int) -> int:
+        """Return how many orders were placed in the first `bar` bars."""
+        return bisect_left(self._orders, self._stop(bar))
+
+    def told_count(self, bar: int) -> int:
+        """Return how many lines the log has after `bar` bars."""
+        return bisect_left(self._told, self._stop(bar))
+
+    def closed(self, bar: int, newest: int = 100, sort: str = "time") -> list[tuple[int, TradeRecord, float]]:
+        """Return up to `newest` closed trades, first the latest, best, worst or longest.
+
+        Each with its place in the order of closing, from 1, and the sum of all profits up to it.
+        """
+        count = self.closed_count(bar)
+        return [(i + 1, self._closed(i), self._total[i]) for i in self._chosen(count, newest, sort)]
+
+    def closed_between(self, start: int, stop: int, newest: int) -> list[TradeRecord]:
+        """Return the newest trades that closed in bars `start` up to `stop`, in order of closing."""
+        first, last = self.closed_count(start), self.closed_count(stop)
+        return [self._closed(i) for i in range(max(first, last - newest), last)]
+
+    def open(self, bar: int) -> list[TradeRecord]:
+        """Return the trades that were open after `bar` bars, valued at its close."""
+        close = float(self.tape.bars.close[bar - 1]) if bar else 0.0
+        stop = self._stop(bar)
+        return [self._trade(trade, stop, close) for trade in self._state(bar)[0]]
+
+    def pending(self, bar: int) -> list[OrderRecord]:
+        """Return the orders that waited after `bar` bars."""
+        stop = self._stop(bar)
+        return [self._order(order, stop) for order in self._state(bar)[1]]
+
+    def orders(self, bar: int, newest: int = 100) -> list[OrderRecord]:
+        """Return the last orders placed in the first `bar` bars, latest first, with their state by then."""
+        count, stop = self.order_count(bar), self._stop(bar)
+        numbers = reversed(self._orders[max(0, count - newest) : count])
+        return [self._order(self.tape.events[number].order, stop) for number in numbers]
+
+    def told(self, bar: int, newest: int = 100) -> list[Event]:
+        """Return the last events that the log tells, latest first."""
+        count = self.told_count(bar)
+        return [self.tape.events[number] for number in reversed(self._told[max(0, count - newest) : count])]
+
+    # -- helpers
+
+    def _stop(self, bar: int) -> int:
+        self.catch_up()
+        return self.tape.events.between(0, bar).stop
+
+    def _state(self, bar: int) -> tuple[Iterable[int], Iterable[int]]:
+        turns = bisect_left(self._turns, self._stop(bar))
+        mark = turns // _STRIDE
+        still_open, waiting = (dict.fromkeys(keys) for keys in self._marks[mark])
+        for number in self._turns[mark * _STRIDE : turns]:
+            event = self.tape.events[number]
+            if event.kind in ("opened", "closed"):
+                _move(still_open, event.trade, event.kind == "opened")
+            else:
+                _move(waiting, event.order, event.kind == "placed")
+        return still_open, waiting
+
+    def _chosen(self, count: int, newest: int, sort: str) -> list[int]:
+        if sort == "time":
+            return list(range(count - 1, max(-1, count - 1 - newest), -1))
+        keys = np.asarray(self._held[:count] if sort == "longest" else self._pnl[:count], float)
+        order = np.argsort(keys if sort == "worst" else -keys, kind="stable")[:newest]
+        return [int(i) for i in order]
+
+    def _closed(self, i: int) -> TradeRecord:
+        event = self.tape.events[self._exits[i]]
+        assert event.trade is not None and event.size is not None and event.price is not None
+        entry = self.tape.events[self._opened[event.trade]]
+        time = self.tape.bars.time
+        return TradeRecord(
+            event.trade, event.size, entry.bar, event.bar, entry.price or 0.0, event.price, event.sl, event.tp,
+            event.pnl or 0.0, event.commission or 0.0, entry.tag, entry.ambiguous or event.ambiguous,
+            entry.reason, event.reason, int(time[entry.bar]), int(time[event.bar]),
+        )  # fmt: skip
+
+    def _trade(self, trade: int, stop: int, close: float) -> TradeRecord:
+        entry = self.tape.events[self._opened[trade]]
+        assert entry.size is not None and entry.price is not None
+        size, commission, sl, tp = entry.size, entry.commission or 0.0, entry.sl, entry.tp
+        for number in self._of_trade.get(trade, ()):
+            if number >= stop:
+                break
+            event = self.tape.events[number]
+            if event.kind == "reduced":
+                left = size - (event.size or 0.0)
+                commission, size = commission * left / size, left
+            else:
+                sl, tp = event.sl, event.tp
+        return TradeRecord(
+            trade, size, entry.bar, None, entry.price, None, sl, tp, size * (close - entry.price), commission, entry.tag,
+            entry.ambiguous, entry.reason, None, int(self.tape.bars.time[entry.bar]), None,
+        )  # fmt: skip
+
+    def _order(self, order: int | None, stop: int) -> OrderRecord:
+        assert order is not None
+        numbers = self._of_order[order]
+        placed = self.tape.events[numbers[0]]
+        limit, stop_price, size = placed.limit, placed.stop, placed.size or 0.0
+        state, reason, at, price = "placed", placed.reason, placed.bar, None
+        for number in numbers[1:]:
+            if number >= stop:
+                break
+            event = self.tape.events[number]
+            at = event.bar
+            if event.kind == "changed":
+                size, limit, stop_price = event.size or 0.0, event.limit, event.stop
+            else:
+                state, reason, price = event.kind, event.reason, event.price
+        return OrderRecord(
+            order, placed.trade, size, limit, stop_price, placed.sl, placed.tp, placed.tag, state, reason,
+            placed.bar, at, price, placed.reason if placed.reason in ("sl", "tp") else None,
+        )  # fmt: skip
+
+
+def _move(among: dict[int, None], key: int | None, begins: bool) -> None:
+    assert key is not None
+    if begins:
+        among[key] = None
+    else:
+        among.pop(key, None)
