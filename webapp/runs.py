@@ -1,0 +1,71 @@
+"""Runs: from a configuration to a stored run, and from a stored run to a simulation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.catalog import Catalog, Entry
+from engine.simulation import Simulation
+from engine.statistics import Live
+from engine.tape import Tape
+from webapp import forms
+from webapp.store import Run
+
+if TYPE_CHECKING:
+    from webapp import Services
+
+
+def create(services: Services, values: Any, *, key: str | None = None) -> Run:
+    """Validate, load the bars, and store the run.
+
+    Args:
+        values: names and values, as `forms.validate` takes them.
+        key: the form's one-time key.
+    Raises:
+        Invalid: fields are at fault.
+        DataError: the bars cannot be had.
+        StoreError: the run cannot be stored.
+    """
+    config = forms.validate(values, services)
+    bars = services.feeds.load(
+        config.symbol, config.interval, period=config.period, start=config.start_date, end=config.end_date
+    )
+    return services.store.create_run(config, bars, services.catalog.find(config.strategy), key=key)
+
+
+def open_simulation(services: Services, run: Run) -> Simulation:
+    """Return the simulation of a stored run, before its first bar: the one place where a run comes to life.
+
+    Raises:
+        StrategyError: the strategy's `init` failed.
+        ConfigError: the strategy as it was stored does not import any more.
+    """
+    entry = strategy_of(services, run)
+    assert entry.strategy is not None  # the catalog refuses entries without one
+    return Simulation(
+        services.store.bars(run),
+        entry.strategy,
+        run.config.params,
+        indicators=run.config.indicators,
+        **run.config.broker_settings(),
+    )
+
+
+def strategy_of(services: Services, run: Run) -> Entry:
+    """Return the strategy that `run` was made with: the file of today if it is unchanged, else the stored text."""
+    for entry in services.catalog.all():
+        if entry.name == run.config.strategy and entry.digest == run.strategy_digest and entry.error is None:
+            return entry
+    return Catalog.from_source(services.store.strategy_text(run), run.config.strategy)
+
+
+def statistics_at(services: Services, run: Run, bar: int) -> tuple[Tape, Live]:
+    """Return the tape of `run`, played to just after `bar` bars, and the statistics that read it."""
+    simulation = open_simulation(services, run)
+    simulation.advance(bar)
+    return simulation.tape, Live(simulation.tape)
+
+
+def bar_asked(run: Run, bar: int | None) -> int:
+    """Return the bar that a page asks for: within the run, and as far as it was played when none is named."""
+    return run.playhead if bar is None else max(0, min(bar, run.total_bars))

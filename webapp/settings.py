@@ -1,0 +1,58 @@
+"""Settings: every one with its default and its unit; TAPEDECK_<NAME> in the environment overrides it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+DEFAULTS: dict[str, Any] = {
+    "HOME": str(ROOT / "var"),  # folder for the database, the cache of bars and the secret key; made when missing
+    "DATA_DIR": str(ROOT / "data"),  # folder of the user's own bars: <SYMBOL>-<interval>.csv, .csv.gz or .parquet
+    "STRATEGIES_DIR": str(ROOT / "strategies"),  # folder of the user's own strategies, one .py file each
+    "DATABASE_URL": "",  # SQLAlchemy URL, such as postgresql://…; empty: SQLite in HOME
+    "SECRET_KEY": "",  # signs the session cookie; empty: a random one, kept in HOME
+    "HOST": "127.0.0.1",  # address that the server listens on
+    "PORT": 8000,  # port that the server listens on
+    "HOSTS": "",  # further host names that browsers may use, separated by commas; loopback names always may
+    "PROXIES": 0,  # reverse proxies in front whose X-Forwarded-* headers are believed
+    "YAHOO": True,  # ask Yahoo for bars that no file holds
+    "LOG_LEVEL": "INFO",  # least severe message in the server's log
+    "RUNS_PER_PAGE": 25,  # runs on a page of the history
+    "MAX_CONTENT_LENGTH": 65_536,  # bytes in a posted form
+    "MAX_FORM_PARTS": 200,  # fields in a posted form
+    "LOCK_TIMEOUT": 5.0,  # seconds to wait for another writer of the database
+}
+
+# Not for the environment: what the code relies on.
+FIXED: dict[str, Any] = {
+    "SESSION_COOKIE_NAME": "tapedeck",
+    "SESSION_COOKIE_HTTPONLY": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",  # Strict would drop the cookie on a link from elsewhere, and the setup with it
+    "WTF_CSRF_TIME_LIMIT": None,  # a form left open overnight still works; the token dies with the session
+    "WTF_CSRF_SSL_STRICT": False,  # the Origin check of security.py does this, for http too
+    "WTF_CSRF_CHECK_DEFAULT": False,  # security.py calls the check itself, after host and origin
+}
+
+
+def folders(config: dict[str, Any]) -> tuple[Path, Path, Path]:
+    """Return the absolute HOME, DATA_DIR and STRATEGIES_DIR; a relative one starts at the current folder."""
+    home, data, strategies = (Path(str(config[name])).expanduser() for name in ("HOME", "DATA_DIR", "STRATEGIES_DIR"))
+    return home.absolute(), data.absolute(), strategies.absolute()
+
+
+def database_url(config: dict[str, Any]) -> str:
+    """Return the SQLAlchemy URL of the database, with the driver that is installed."""
+    url = str(config["DATABASE_URL"] or "")
+    if not url:
+        return f"sqlite:///{(folders(config)[0] / 'tapedeck.sqlite3').as_posix()}"
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if separator and scheme in ("postgres", "postgresql") else url
+
+
+def host_names(config: dict[str, Any]) -> frozenset[str]:
+    """Return the host names, lower case and without port, that a request may be addressed to."""
+    more = [str(config["HOST"]), *str(config["HOSTS"] or "").split(",")]
+    names = {name.strip().lower().strip("[]") for name in more} - {"", "0.0.0.0", "::"}
+    return frozenset({"localhost", "127.0.0.1", "::1"} | names)

@@ -1,0 +1,212 @@
+"""Store: the runs, with everything that plays them again, and their results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from engine.bars import Bars
+from engine.catalog import Entry
+from engine.config import BacktestConfig
+from engine.errors import EngineError
+from webapp.database import Database, StoreError
+from webapp.filters import day
+from webapp.tables import bars as bars_table
+from webapp.tables import results, runs, sources
+
+__all__ = ["Run", "Store", "StoreError", "UnknownRun"]
+
+log = logging.getLogger(__name__)
+
+ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+class UnknownRun(EngineError):
+    """No run has that id."""
+
+    code = "unknown_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stored run. `status` is ready, completed or failed; times are epoch seconds; `playhead` counts bars.
+
+    `title` is the strategy's, `source` says where the bars came from.
+    `error` is what ended a failed run ({code, message, file, line, bar}); `results` what a completed one came to.
+    """
+
+    id: str
+    number: int
+    created: float
+    status: str
+    config: BacktestConfig
+    bars_digest: str
+    strategy_digest: str
+    total_bars: int
+    first_time: int
+    last_time: int
+    source: str
+    title: str
+    playhead: int
+    error: dict[str, Any] | None = None
+    results: dict[str, Any] | None = None
+
+    @property
+    def range(self) -> str:
+        """Return the dates of the first and last bar, in words."""
+        return f"{day(self.first_time)} to {day(self.last_time)}"
+
+    @property
+    def synthetic(self) -> bool:
+        """Say whether the bars are made up."""
+        return self.source == "synthetic"
+
+
+class Store:
+    """Runs in the database at `url`; every call is one short transaction.
+
+    Raises:
+        StoreError: from any method, when the database is locked, full, unwritable or away.
+    """
+
+    def __init__(self, url: str, *, lock_timeout: float = 5.0):
+        self.database = Database(url, lock_timeout)
+        self._last_bars: tuple[str, Bars] | None = None  # a form's estimate, its run and its stream ask in a row
+
+    def prepare(self) -> None:
+        """Bring the tables up to date if that is possible now; if not, the first use tries again and tells."""
+        try:
+            self.database.migrate()
+        except StoreError as error:
+            log.error("the database cannot be prepared: %s (%s)", error.message, error.__cause__)
+
+    def create_run(self, config: BacktestConfig, bars: Bars, entry: Entry, *, key: str | None = None) -> Run:
+        """Store a run, whole, before its first frame.
+
+        Args:
+            key: the form's one-time key. The same key with the same run returns the run that is there already, so a
+                double click, a reload or a retry makes one.
+        """
+        row = {
+            "id": secrets.token_urlsafe(16),
+            "key": key and _submission(key, config, bars.digest, entry.digest),
+            "created": time.time(),
+            "status": "ready",
+            "config": config.to_dict(),
+            "bars_digest": bars.digest,
+            "strategy_digest": entry.digest,
+            "total_bars": len(bars),
+            "first_time": int(bars.time[0]),
+            "last_time": int(bars.time[-1]),
+            "source": bars.source,
+            "title": entry.title,
+            "playhead": 0,
+        }
+        try:
+            with self.database.write() as connection:
+                _keep(connection, bars_table, {"digest": bars.digest}, lambda: {"parquet": bars.to_parquet()})
+                _keep(connection, sources, {"digest": entry.digest}, lambda: {"text": entry.source})
+                connection.execute(runs.insert().values(row))
+        except IntegrityError:
+            with self.database.read() as connection:
+                found = connection.execute(_SELECT.where(runs.c.key == row["key"])).first()
+            if row["key"] is None or found is None:
+                raise
+            return _run(found)
+        self._last_bars = bars.digest, bars
+        return self.run(str(row["id"]))
+
+    def run(self, id: str) -> Run:
+        """Return the run with this id.
+
+        Raises:
+            UnknownRun: there is none.
+        """
+        row = None
+        if ID.fullmatch(id):
+            with self.database.read() as connection:
+                row = connection.execute(_SELECT.where(runs.c.id == id)).first()
+        if row is None:
+            raise UnknownRun("No run is stored under this address. Find it in the list of runs, or start a new one.")
+        return _run(row)
+
+    def runs(self, limit: int = 25, before: int | None = None) -> list[Run]:
+        """Return up to `limit` runs, newest first; `before` is the number of the last one already seen."""
+        query = _SELECT.order_by(runs.c.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(runs.c.number < before)
+        with self.database.read() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    def bars(self, run: Run) -> Bars:
+        """Return the very bars that `run` was made with."""
+        last = self._last_bars
+        if last is not None and last[0] == run.bars_digest:
+            return last[1]
+        with self.database.read() as connection:
+            content = connection.scalar(select(bars_table.c.parquet).where(bars_table.c.digest == run.bars_digest))
+        bars = Bars.from_parquet(content)
+        self._last_bars = run.bars_digest, bars
+        return bars
+
+    def strategy_text(self, run: Run) -> str:
+        """Return the text of the strategy's file as it was when `run` was made."""
+        with self.database.read() as connection:
+            return connection.scalar(select(sources.c.text).where(sources.c.digest == run.strategy_digest))
+
+    def save_playhead(self, id: str, bar: int) -> None:
+        """Remember how far the run was played."""
+        with self.database.write() as connection:
+            connection.execute(update(runs).where(runs.c.id == id).values(playhead=bar))
+
+    def complete(self, id: str, content: Mapping[str, Any]) -> None:
+        """Add a run's results, once: a replay of a completed run changes nothing."""
+        with self.database.write() as connection:
+            _keep(connection, results, {"run_id": id}, lambda: {"completed": time.time(), "content": dict(content)})
+            done = update(runs).where(runs.c.id == id)
+            connection.execute(done.values(status="completed", error=None, playhead=runs.c.total_bars))
+
+    def fail(self, id: str, error: EngineError) -> None:
+        """Keep what ended a run; one that has completed before stays completed."""
+        told = {name: getattr(error, name, None) for name in ("code", "message", "file", "line", "bar")}
+        with self.database.write() as connection:
+            failed = update(runs).where(runs.c.id == id, runs.c.status != "completed")
+            connection.execute(failed.values(status="failed", error=told))
+
+
+_SELECT = select(runs, results.c.content).select_from(runs.outerjoin(results, results.c.run_id == runs.c.id))
+
+
+def _run(row: Row) -> Run:
+    values = dict(row._mapping)
+    values["results"] = values.pop("content")
+    values["config"] = BacktestConfig.from_dict(values["config"])
+    del values["key"]
+    return Run(**values)
+
+
+def _submission(key: str, config: BacktestConfig, *digests: str) -> str:
+    """A changed form is another run, though the browser kept the key when its user went back."""
+    parts = [key, config.to_dict(), *digests]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _keep(connection: Connection, table: Table, identity: dict[str, Any], content: Any) -> None:
+    """Insert a row unless it is there; `content()` is asked only when it seems not to be."""
+    column, value = next(iter(identity.items()))
+    if connection.scalar(select(table.c[column]).where(table.c[column] == value)) is not None:
+        return
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).values({**identity, **content()}).on_conflict_do_nothing())
+

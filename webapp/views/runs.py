@@ -1,0 +1,83 @@
+"""Runs: starting one, watching one, and the history of all."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from engine.errors import ConfigError, DataError
+from webapp import panels, runs, services
+from webapp.backtest_form import Form, flat, nested, read
+from webapp.errors import wants_fragment
+from webapp.forms import Invalid
+from webapp.store import Run
+from webapp.views.home import form_key, page, remember
+
+bp = Blueprint("runs", __name__, url_prefix="/runs")
+
+
+@bp.post("")
+def create() -> ResponseReturnValue:
+    """Store a run of what the form says and lead to it; or show the form again, with each error beside its field."""
+    setup = read(request.form.items(multi=True))
+    try:
+        run = runs.create(services(), nested(setup), key=form_key(request.form.get("key")))
+    except (ConfigError, DataError) as error:
+        return _refused(setup, error)
+    remember(setup)
+    address = url_for("runs.show", id=run.id)
+    if wants_fragment():  # fetch would follow a 303 itself and swap the player into the form
+        return "", 200, {"HX-Redirect": address}
+    return redirect(address, 303)
+
+
+@bp.get("/<id>")
+def show(id: str) -> ResponseReturnValue:
+    """Show the player of one run."""
+    run = services().store.run(id)
+    return render_template("run.html", run=run, again_url=again_url(run), **panels.empty(run))
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """Show the runs, newest first, a page at a time."""
+    size = int(current_app.config["RUNS_PER_PAGE"])
+    before = request.args.get("before", type=int)
+    found = services().store.runs(size + 1, before)
+    more = found[size - 1].number if len(found) > size else None
+    return render_template("runs.html", runs=found[:size], more=more, first=before is None, again_url=again_url)
+
+
+@bp.get("/<id>/stats")
+def stats(id: str) -> ResponseReturnValue:
+    """Return the statistics of a run as they stood at bar `?bar=`, else as far as it was played."""
+    return _panel(id, "stats", "Statistics")
+
+
+@bp.get("/<id>/trades")
+def trades(id: str) -> ResponseReturnValue:
+    """Return the trades of a run as they stood at bar `?bar=`, else as far as it was played."""
+    return _panel(id, "trades", "Trades")
+
+
+def again_url(run: Run) -> str:
+    """Return the address of the form that holds the setup of `run`."""
+    return url_for("home.form", **flat(run.config))
+
+
+def _panel(id: str, name: str, title: str) -> ResponseReturnValue:
+    run = services().store.run(id)
+    bar = runs.bar_asked(run, request.args.get("bar", type=int))
+    tape, live = runs.statistics_at(services(), run, bar)
+    html = panels.render(tape, live, bar)[name]
+    vary = {"Vary": "HX-Request"}
+    if wants_fragment():
+        return html, 200, vary
+    return render_template("panel.html", run=run, bar=bar, title=title, name=name, html=html), 200, vary
+
+
+def _refused(setup: dict[str, str], error: ConfigError | DataError) -> ResponseReturnValue:
+    errors = error.errors if isinstance(error, Invalid) else {error.field or "symbol": error.message}
+    form = Form(services(), setup, errors)
+    html = render_template("fragments/form.html", form=form) if wants_fragment() else page(form)
+    return html, 422, {"Vary": "HX-Request"}
