@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import rules
 from webapp import settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +87,12 @@ def test_every_setting_is_in_the_readme_with_its_default():
     assert set(rows) == set(settings.DEFAULTS)
     for name, default in settings.DEFAULTS.items():
         shown = str(default).removeprefix(str(ROOT)).lstrip("/\\").lower()
-        assert rows[name].replace(",", "") == (shown or "empty"), name
+        assert rows[name].lower() == (shown or "empty"), name
+
+
+def test_every_corrected_rule_is_in_the_readme():
+    rows = re.findall(r"^\| `([a-z_]+)` \| (.*) \| (.*) \| (.*) \|$", README, re.MULTILINE)
+    assert rows == [(rule.name, rule.differs, rule.why, rule.example) for rule in rules.TABLE]
 
 
 def test_every_setting_is_read_somewhere():
@@ -99,7 +105,7 @@ def test_every_setting_is_read_somewhere():
 def test_every_requirement_is_used():
     packages = packages_distributions()
     provided = {normal(name) for module in outside_modules() for name in packages.get(module, [])}
-    indirect = {"gunicorn", "psycopg", "tzdata"}  # run as a program; named by a database's address; read by zoneinfo
+    indirect = {"gunicorn", "jinja2", "psycopg", "tzdata"}  # run, or read, by others than our modules
     assert required() - indirect <= provided
     assert indirect <= required()
 
