@@ -1,0 +1,86 @@
+"""Backtest: run a strategy over bars, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from engine.bars import Bars
+from engine.simulation import Simulation
+from engine.strategy import Strategy
+from engine.tape import Frame
+
+
+class Backtest:
+    """Bars, a strategy and a broker's settings, to be run as often as needed.
+
+    `data` is a DataFrame with Open, High, Low, Close and (if known) Volume, or Bars. `commission` is a rate, a pair of a
+    fixed fee and a rate, or a function of size and price; `slippage` a rate or one of `Percent`, `Fixed`, `Random`;
+    `margin` is 1 / leverage. `compat=True` gives exactly what backtesting.py gives; see engine.rules for the differences.
+    """
+
+    def __init__(
+        self,
+        data: pd.DataFrame | Bars,
+        strategy: type[Strategy],
+        *,
+        cash: float = 10_000,
+        spread: float = 0.0,
+        commission: Any = 0.0,
+        slippage: Any = 0.0,
+        margin: float = 1.0,
+        trade_on_close: bool = False,
+        hedging: bool = False,
+        exclusive_orders: bool = False,
+        finalize_trades: bool = False,
+        compat: bool = False,
+        seed: int = 0,
+    ):
+        if not (isinstance(strategy, type) and issubclass(strategy, Strategy)):
+            raise TypeError("strategy must be a subclass of Strategy")
+        self.bars = data if isinstance(data, Bars) else Bars.from_frame(data, compat=compat)
+        self.strategy = strategy
+        self.settings: dict[str, Any] = {
+            "cash": cash,
+            "spread": spread,
+            "commission": commission,
+            "slippage": slippage,
+            "margin": margin,
+            "trade_on_close": trade_on_close,
+            "hedging": hedging,
+            "exclusive_orders": exclusive_orders,
+            "finalize_trades": finalize_trades,
+            "compat": compat,
+            "seed": seed,
+        }
+        self.simulation: Simulation | None = None
+
+    def simulate(self, **params: Any) -> Simulation:
+        """Return a simulation at its first bar."""
+        for name in params:
+            if not hasattr(self.strategy, name):
+                raise AttributeError(
+                    f"{self.strategy.__name__} has no parameter {name!r}; declare it as a class attribute."
+                )
+        self.simulation = Simulation(self.bars, self.strategy, params, **self.settings)
+        return self.simulation
+
+    def run(self, **params: Any) -> pd.Series:
+        """Run to the end and return the statistics, under backtesting.py's names."""
+        from engine.statistics import final
+
+        simulation = self.simulate(**params)
+        simulation.advance(simulation.total_bars)
+        stats = final(simulation.tape, compat=self.settings["compat"])
+        stats["_strategy"] = simulation.strategy
+        return stats
+
+    def stream(self, **params: Any) -> Iterator[Frame]:
+        """Run bar by bar, yielding a frame after each."""
+        simulation = self.simulate(**params)
+        tape = simulation.tape
+        for bar in simulation.steps():
+            tape.bar = bar
+            yield Frame(tape, bar - 1, bar)

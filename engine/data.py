@@ -1,0 +1,64 @@
+"""Data: the bars as a strategy sees them, cut at the current one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engine.bars import Bars
+from engine.series import Clock, Series
+
+_COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"}
+
+
+class Data:
+    """Columns by attribute (`data.Close`) or by item (`data["Close"]`), extra columns of the bars included."""
+
+    def __init__(self, bars: Bars, clock: Clock):
+        self._bars = bars
+        self._clock = clock
+        self._pip: float | None = None
+        columns = {name: getattr(bars, field) for name, field in _COLUMNS.items()} | dict(bars.extra)
+        self._columns = {name: Series(values, clock, name, bars.index) for name, values in columns.items()}
+        for name, series in self._columns.items():
+            if not hasattr(type(self), name):
+                self.__dict__[name] = series
+
+    def __getitem__(self, name: str) -> Series:
+        return self._columns[name]
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"The bars have no column {name!r}; they have {', '.join(self._columns)}.")
+
+    def series(self) -> list[Series]:
+        """Return the columns."""
+        return list(self._columns.values())
+
+    def __len__(self) -> int:
+        return self._clock.base + self._clock.at
+
+    @property
+    def index(self) -> Any:
+        """Return the index of the bars revealed so far."""
+        return self._bars.index[: len(self)]
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """Return the bars revealed so far as a DataFrame."""
+        arrays = {name: np.array(series.array) for name, series in self._columns.items()}
+        return pd.DataFrame(arrays, index=self._own_index())
+
+    @property
+    def pip(self) -> float:
+        """Return the usual smallest step of the price: 0.01 for prices with two decimals."""
+        if self._pip is None:
+            decimals = [len(str(price).partition(".")[2]) for price in self._bars.close.tolist()]
+            self._pip = float(Decimal(10) ** -int(np.median(decimals)))
+        return self._pip
+
+    def _own_index(self) -> Any:
+        # A slice of a pandas index keeps the whole one as its base, so what we hand out is a copy.
+        return self.index.copy(deep=True)

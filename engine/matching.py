@@ -1,0 +1,458 @@
+"""Matching: how waiting orders meet a bar, and what a fill does to the account."""
+
+from __future__ import annotations
+
+import random
+from math import inf
+from typing import Any
+
+from engine import rules
+from engine.bars import Bars
+from engine.costs import Commission, Slippage, commission_function, slippage_model
+from engine.errors import ConfigError
+from engine.order_queue import OrderQueue
+from engine.orders import STOP_LOSS, TAKE_PROFIT, WAITING, Order
+from engine.rules import Rulebook
+from engine.series import Clock
+from engine.signals import SignalQueue
+from engine.sizing import Account
+from engine.tape import (
+    ACTIVE,
+    CANCELLED,
+    CHANGED,
+    CLOSED,
+    EXPIRED,
+    FILLED,
+    OPENED,
+    PLACED,
+    REDUCED,
+    REJECTED,
+    RUIN,
+    Tape,
+)
+from engine.tape import ENTRY as ENTRY_SIGNAL
+from engine.tape import EXIT as EXIT_SIGNAL
+from engine.trades import Position, Trade
+
+_REASONS = {STOP_LOSS: "stop-loss", TAKE_PROFIT: "take-profit"}
+
+
+class Matching:
+    """The account of one run, and the rules by which a bar changes it.
+
+    The loop calls `meet` for a bar when an order is new (`waiting`), or when the bar's low or high reaches `lo` or `hi`,
+    the nearest prices at which anything can happen; other bars cannot change the account.
+
+    Within a bar, orders are looked at in queue order: closing orders and stop-losses first, the rest as placed. Where one
+    bar touches a trade's stop and its target the stop wins: bars cannot tell, so the worse counts.
+    """
+
+    def __init__(
+        self,
+        bars: Bars,
+        clock: Clock,
+        tape: Tape,
+        *,
+        cash: float = 10_000.0,
+        commission: Commission = 0.0,
+        spread: float = 0.0,
+        slippage: Slippage = 0.0,
+        margin: float = 1.0,
+        trade_on_close: bool = False,
+        hedging: bool = False,
+        exclusive_orders: bool = False,
+        compat: bool = False,
+        seed: int = 0,
+    ):
+        """Take the settings of a run; see `Backtest`.
+
+        Raises:
+            ConfigError: one of them is out of range.
+        """
+        if not 0 < cash < inf:
+            raise ConfigError(f"The initial balance is {cash}. Enter an amount above 0.", field="initial_balance")
+        if not 0 < margin <= 1:
+            raise ConfigError(f"Margin is {margin}. Enter a fraction above 0, up to 1.", field="margin")
+        if not 0 <= spread < 1:
+            raise ConfigError(f"Spread is {spread}. Enter a fraction from 0 up to 1.", field="spread")
+        self.bars = bars
+        self.tape = tape
+        self.rule = Rulebook(compat)
+        self.commission = commission_function(commission)
+        self.slippage = slippage_model(slippage)
+        self.account = Account(self, margin, per_unit=isinstance(commission, (int, float)))
+        self.spread = spread
+        self.trade_on_close = trade_on_close
+        self.hedging = hedging
+        self.exclusive_orders = exclusive_orders
+        self.cash = float(cash)
+        self.open_trades: list[Trade] = []
+        self.closed_trades: list[Trade] = []
+        self.position_size: float = 0
+        self.position = Position(self)
+        self.signals = SignalQueue(tape.events)
+        self.waiting = False
+        self.ruined = False
+        self.lo, self.hi = -inf, inf
+        self._clock = clock
+        self._chance = random.Random(seed)
+        self._queue = OrderQueue()
+        self._orders_placed = 0
+        self._trades_opened = 0
+        self._changed = False  # whether cash or position did, in this bar
+        self._again: list[Trade] = []  # trades whose stop and target count from their entry bar on
+        self._ruin_price: float | None = None
+        self._bar = 0
+        self._open = self._high = self._low = self._last_close = 0.0
+        self.close_price = 0.0
+        self._write = tape.events.write
+        self._started = False
+
+    @property
+    def bar(self) -> int:
+        """Return the current bar, from 0."""
+        return self._clock.base + self._clock.at - 1 if self._started else 0
+
+    def meet(self, bar: int) -> bool:
+        """Let the orders meet a bar; return whether the account is ruined by its close."""
+        bars = self.bars
+        self._bar = bar
+        self._open, self._high = bars.open.item(bar), bars.high.item(bar)
+        self._low, self.close_price = bars.low.item(bar), bars.close.item(bar)
+        self._last_close = bars.close.item(bar - 1)
+        self._pass(self._due())
+        if self._again:
+            self._pass(self._second_look())
+        return self._settle()
+
+    def _due(self) -> list[Order]:
+        """Return the orders that this bar may fill, in queue order; those that met no bar yet become active."""
+        queue, bar = self._queue, self._bar
+        if queue.expiring:
+            for order in tuple(queue.expiring):
+                if order.state is not WAITING:
+                    queue.expiring.remove(order)
+                elif order.expires is not None and order.expires < bar:
+                    queue.expiring.remove(order)
+                    self._end(order, EXPIRED, "expired", "its time is over")
+        for order in queue.fresh:
+            if order.state is WAITING and not order.active:
+                order.active = True
+                self._write(bar, ACTIVE, order.row)
+        return queue.due(self._low, self._high)
+
+    def _pass(self, orders: list[Order]) -> None:
+        for order in orders:
+            if order.state is WAITING:
+                self._look(order)
+
+    def _second_look(self) -> list[Order]:
+        """Return what is looked at again in the bar of a market entry, whose stop and target count from its open on."""
+        new = set(self._again)
+        self._again = []
+        everything = self._due()
+        guards = [order for order in everything if order.role >= STOP_LOSS and order.trade in new]
+        chosen: list[Order] = self.rule(rules.REPROCESS_STOP_LIMIT, everything, guards)
+        for order in everything:
+            if order not in chosen:
+                self._queue.watch(order)
+        return chosen
+
+    def _look(self, order: Order) -> None:
+        """Fill an order against the bar if its prices allow."""
+        buys, stop, limit = order.size > 0, order.stop, order.limit
+        bar, open_price = self._bar, self._open
+        if stop is not None and limit is not None:
+            reached = self._low <= limit if buys else self._high >= limit
+            order.stop = None  # it is a plain limit order from now on
+            if not reached or (limit <= stop if buys else limit >= stop):
+                # The limit lies on the near side of the stop: it may have been passed before the stop was hit.
+                self._queue.watch(order)
+                self._write(bar, CHANGED, self._row(order, "the stop was hit"))
+                return
+            price = self.rule(rules.STOP_LIMIT_GAP_FILL, buys, open_price, stop, limit)
+        elif limit is not None:
+            price = min(open_price, limit) if buys else max(open_price, limit)
+        elif stop is not None:
+            if self.trade_on_close and order.role < STOP_LOSS:
+                price = self.rule(rules.TOC_STOP_GAP_FILL, buys, self._last_close, open_price, stop)
+            else:
+                price = max(open_price, stop) if buys else min(open_price, stop)
+        elif self.trade_on_close:
+            price, bar = self._last_close, bar - 1
+        else:
+            price = open_price
+        lost = 0.0
+        if self.slippage is not None and (limit is None or stop is not None):
+            price, lost = self._slip(price, buys, limit)
+        if order.trade is not None:
+            self._fill_exit(order, order.trade, price, bar, lost)
+        else:
+            self._fill_entry(order, price, bar, lost, stop)
+
+    def _slip(self, price: float, buys: bool, limit: float | None) -> tuple[float, float]:
+        """Return the price after slippage and the loss per unit; a limit is never exceeded."""
+        assert self.slippage is not None
+        loss = self.slippage.draw(price, self._chance)
+        if limit is not None:
+            loss = min(loss, abs(limit - price))
+        return (price + loss if buys else max(price - loss, 0.0)), loss
+
+    # Exits.
+
+    def _fill_exit(self, order: Order, trade: Trade, price: float, bar: int, lost: float) -> None:
+        if trade.exit_bar is not None:
+            self._end(order, CANCELLED, "cancelled", "its trade is closed")
+            return
+        if order.role >= STOP_LOSS and trade._sl_order is order:
+            other = trade.tp
+            if other is not None and self._low <= other <= self._high and self._not_beyond(order):
+                trade.ambiguous = True
+        self._leave(order)
+        units = min(abs(trade.size), abs(order.size))
+        self._reduce(trade, units, price, bar, order.id, _REASONS.get(order.role, "closed"), lost)
+        order.state = "filled"
+        self._one_cancels_others(order)
+
+    def _not_beyond(self, order: Order) -> bool:
+        """Return whether the bar opened before a stop: a gap through it leaves no doubt about what came first."""
+        assert order.stop is not None
+        return self._open < order.stop if order.size > 0 else self._open > order.stop
+
+    def _reduce(
+        self, trade: Trade, units: float, price: float, bar: int, order: int | None, reason: str, lost: float
+    ) -> None:
+        """Close `units` of a trade at `price`: all of it, or a part that becomes a closed trade of its own."""
+        held = trade.size
+        size = units if held > 0 else -units
+        if self.trade_on_close:
+            bar = self.rule(rules.TOC_NEGATIVE_DURATION, trade.entry_bar, bar)
+        exit_fee = self.commission(-size, price)
+        entry_fee = self.rule(
+            rules.FIXED_COMMISSION_PARTIAL_PNL, self.commission, size, held, trade._entry_fee, trade.entry_price
+        )
+        gain = size * (price - trade.entry_price)
+        self.cash += gain - exit_fee
+        self.position_size -= size
+        self._changed = True
+        fees = exit_fee + entry_fee
+        cost = lost * units
+        whole = units == abs(held)
+        closed = trade if whole else trade._split(size, entry_fee)
+        self._write(
+            self._bar,
+            FILLED,
+            (order, trade.id, -size, price, exit_fee, None, None, None, trade.tag, reason, False, cost, bar),
+        )
+        sl, tp = (trade.sl, trade.tp) if whole else (None, None)
+        row = (order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous, cost, bar)
+        self._write(self._bar, CLOSED if whole else REDUCED, row)
+        self._write(self._bar, EXIT_SIGNAL, row)
+        self.signals.add(len(self.tape.events) - 1)
+        closed.exit_price, closed.exit_bar, closed._fees = price, bar, fees
+        self.closed_trades.append(closed)
+        if whole:
+            self.open_trades.remove(trade)
+            self._drop_guards(trade)
+        else:
+            self._resize_guards(trade)
+
+    def _drop_guards(self, trade: Trade) -> None:
+        trade._closed_sl, trade._closed_tp = trade.sl, trade.tp
+        for guard in (trade._sl_order, trade._tp_order):
+            if guard is not None and guard.id in self._queue:
+                self._end(guard, CANCELLED, "cancelled", "its trade is closed")
+        trade._sl_order = trade._tp_order = None
+
+    def _resize_guards(self, trade: Trade) -> None:
+        for guard in (trade._sl_order, trade._tp_order):
+            if guard is not None:
+                guard.size = -trade.size
+                self._write(self._bar, CHANGED, self._row(guard, "the trade was reduced"))
+
+    # Entries.
+
+    def _fill_entry(self, order: Order, price: float, bar: int, lost: float, stop: float | None) -> None:
+        self._leave(order)
+        entry_price = price * (1 + self.spread) if order.size > 0 else price * (1 - self.spread)
+        ordered = left = order.size
+        if -1 < ordered < 1:
+            units = self.account.units(ordered, entry_price, price)
+            if not units:
+                self._end(order, REJECTED, "rejected", self._too_little(entry_price))
+                return
+            left = units if ordered > 0 else -units
+        if not self.hedging and self.open_trades and (left > 0) != (self.open_trades[0].size > 0):
+            left = self._net(order, left, price, bar, lost)
+        if left and not self.account.allows(left, ordered, entry_price, price):
+            self._end(order, REJECTED, "rejected", self._too_dear(left, entry_price))
+            return
+        if left:
+            self._open_trade(order, left, entry_price, bar, lost, stop)
+        order.state = "filled"
+        self._one_cancels_others(order)
+
+    def _net(self, order: Order, left: float, price: float, bar: int, lost: float) -> float:
+        """Close opposite trades with an order, oldest first; return what is left of it."""
+        for trade in tuple(self.open_trades):
+            if (trade.size > 0) == (left > 0):
+                continue
+            units = min(abs(left), abs(trade.size))
+            self._reduce(trade, units, price, bar, order.id, "netted", lost)
+            left += -units if left > 0 else units
+            if not left:
+                break
+        return left
+
+    def _open_trade(self, order: Order, size: float, price: float, bar: int, lost: float, stop: float | None) -> None:
+        fee = self.commission(size, price)
+        self.cash -= fee
+        self._trades_opened += 1
+        trade = Trade(self, self._trades_opened, size, price, bar, order.tag, fee)
+        counts_now = False
+        if order.sl is not None or order.tp is not None:
+            counts_now = self._counts_in_entry_bar(order, stop)
+            trade.ambiguous = not counts_now and (self._inside(order.sl) or self._inside(order.tp))
+        self.open_trades.append(trade)
+        self.position_size += size
+        self._changed = True
+        row = (
+            order.id, trade.id, size, price, fee, None, order.sl, order.tp, order.tag, None, trade.ambiguous,
+            lost * abs(size), bar,
+        )  # fmt: skip
+        self._write(self._bar, FILLED, row)
+        self._write(self._bar, OPENED, row)
+        self._write(self._bar, ENTRY_SIGNAL, row)
+        self.signals.add(len(self.tape.events) - 1)
+        if order.tp is not None:
+            self._place_guard(trade, TAKE_PROFIT, order.tp)
+        if order.sl is not None:
+            self._place_guard(trade, STOP_LOSS, order.sl)
+        if counts_now:
+            self._again.append(trade)
+
+    def _counts_in_entry_bar(self, order: Order, stop: float | None) -> bool:
+        """Return whether a new trade's stop and target can be hit in the bar that opened it.
+
+        A market order fills at the open, so all of the bar follows. Within the bar the way to the fill is unknown, but a
+        stop order whose target alone is touched went through the stop first. Anything else waits for the next bar.
+        """
+        if order.limit is not None:
+            return False
+        if stop is None:
+            return True
+        return self._inside(order.tp) and not self._inside(order.sl)
+
+    def _inside(self, price: float | None) -> bool:
+        return price is not None and self._low <= price <= self._high
+
+    def _place_guard(self, trade: Trade, role: int, price: float) -> None:
+        self._orders_placed += 1
+        stop, limit = (price, None) if role == STOP_LOSS else (None, price)
+        order = Order(self, self._orders_placed, -trade.size, limit, stop, tag=trade.tag, role=role, trade=trade)
+        if role == STOP_LOSS:
+            trade._sl_order = order
+        else:
+            trade._tp_order = order
+        self._enqueue(order, self.bar, front=role == STOP_LOSS)
+
+    # After the orders.
+
+    def _settle(self) -> bool:
+        """Write the account down if it changed, note when to look again, and return whether it is ruined."""
+        if self._changed:
+            self._changed = False
+            self._write_ledger()
+        elif not self.open_trades:
+            self._watch()
+            return False
+        if self.cash + sum(trade.size * (self.close_price - trade.entry_price) for trade in self.open_trades) <= 0:
+            self._ruin()
+            return True
+        self._watch()
+        return False
+
+    def _write_ledger(self) -> None:
+        trades = self.open_trades
+        if not trades:
+            self.tape.ledger.write(self._bar, self.cash, 0.0, 0.0)
+            self._ruin_price = None
+            return
+        reference = trades[0].entry_price
+        base = self.cash
+        for trade in trades:
+            base += trade.size * (reference - trade.entry_price)
+        self.tape.ledger.write(self._bar, base, self.position_size, reference)
+        self._ruin_price = reference - base / self.position_size if self.position_size else None
+
+    def _watch(self) -> None:
+        """Set the prices at which the next bar can change anything; near ruin counts, with room for rounding."""
+        queue = self._queue
+        self.waiting = bool(queue.fresh or queue.expiring)
+        self.lo, self.hi = queue.lo, queue.hi
+        ruin = self._ruin_price
+        if ruin is not None and ruin > 0:
+            if self.position_size > 0:
+                self.lo = max(self.lo, ruin * (1 + 1e-9))
+            else:
+                self.hi = min(self.hi, ruin * (1 - 1e-9))
+
+    def _ruin(self) -> None:
+        self._write(self._bar, RUIN, ("the account is worth nothing",))
+        for trade in self.rule(rules.BANKRUPT_LEFTOVER, list(self.open_trades)):
+            self._reduce(trade, abs(trade.size), self.close_price, self._bar, None, "ruin", 0.0)
+        for order in self._queue.ordered():
+            self._end(order, CANCELLED, "cancelled", "the account is ruined")
+        self.cash = 0.0
+        self.tape.ledger.write(self._bar, 0.0, 0.0, 0.0)
+        self.ruined = True
+        self.waiting, self.lo, self.hi = False, -inf, inf
+
+    # Orders' lives.
+
+    def _enqueue(self, order: Order, bar: int, front: bool = False) -> None:
+        order.row = self._row(order, _KIND.get(order.role))
+        self._queue.add(order, front)
+        self._write(bar, PLACED, order.row)
+        self.waiting = True
+
+    def _leave(self, order: Order) -> None:
+        self._queue.remove(order)
+
+    def _end(self, order: Order, kind: int, state: str, reason: str) -> None:
+        """Write how an order ended without a (further) fill."""
+        if order.id in self._queue:
+            self._queue.remove(order)
+        order.state, order.reason = state, reason
+        self._write(self.bar, kind, self._row(order, reason))
+        trade = order.trade
+        if trade is not None and trade.exit_bar is None:
+            if trade._sl_order is order:
+                trade._sl_order = None
+            elif trade._tp_order is order:
+                trade._tp_order = None
+
+    def _one_cancels_others(self, order: Order) -> None:
+        for other in order.group or ():
+            if other is not order and other.state is WAITING:
+                self._end(other, CANCELLED, "cancelled", f"order {order.id} filled first")
+
+    @staticmethod
+    def _row(order: Order, reason: str | None = None) -> tuple[Any, ...]:
+        trade = order.trade
+        if trade is None:
+            sl, tp, number = order.sl, order.tp, None
+        else:
+            sl, tp, number = trade.sl, trade.tp, trade.id
+        return (order.id, number, order.size, order.limit, order.stop, sl, tp, order.tag, reason)
+
+    def _too_little(self, price: float) -> str:
+        free = self.account.available(self._open) * self.account.leverage
+        return f"the size rounds to zero: {free:,.2f} is available and a unit costs {price:,.2f}"
+
+    def _too_dear(self, units: float, price: float) -> str:
+        free = self.account.available(self._open) * self.account.leverage
+        return f"not enough money: {abs(units):g} units cost {abs(units) * price:,.2f} and {free:,.2f} is available"
+
+
+_KIND = {STOP_LOSS: "sl", TAKE_PROFIT: "tp"}

@@ -1,0 +1,128 @@
+"""OrderQueue: the waiting orders, and the nearest prices at which one of them can fill."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from math import inf
+
+from engine.orders import Order
+
+_Entry = tuple[float, int, Order]
+
+
+class OrderQueue:
+    """Orders in the order in which they are looked at, watched by price.
+
+    Two heaps hold the prices that wait below and above the market, so that a bar which reaches neither `lo` nor `hi`
+    costs nothing however many orders rest. Entries of orders that have gone or moved are dropped when they surface.
+    """
+
+    __slots__ = ("_above", "_back", "_below", "_front", "_ordered", "_room", "_waiting", "expiring", "fresh")
+
+    def __init__(self) -> None:
+        self.fresh: list[Order] = []  # placed since they were last looked at
+        self.expiring: list[Order] = []
+        self._waiting: dict[int, Order] = {}
+        self._below: list[_Entry] = []  # prices negated: the highest comes first
+        self._above: list[_Entry] = []
+        self._front = 0
+        self._back = 0
+        self._room = 64
+        self._ordered: tuple[Order, ...] | None = ()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._waiting
+
+    def ordered(self) -> tuple[Order, ...]:
+        """Return all waiting orders, first looked at first."""
+        if self._ordered is None:
+            self._ordered = tuple(sorted(self._waiting.values(), key=_place))
+        return self._ordered
+
+    def add(self, order: Order, front: bool) -> None:
+        """Put an order at the end of the queue, or at its front."""
+        self.put(order, front)
+        self._waiting[order.id] = order
+        self.fresh.append(order)
+        if order.expires is not None:
+            self.expiring.append(order)
+
+    def put(self, order: Order, front: bool) -> None:
+        """Give an order its place at the end of the queue, or at its front."""
+        if front:
+            self._front -= 1
+            order.place = self._front
+        else:
+            self._back += 1
+            order.place = self._back
+        self._ordered = None
+
+    def remove(self, order: Order) -> None:
+        """Take an order out."""
+        del self._waiting[order.id]
+        order._trigger = None
+        self._ordered = None
+
+    def watch(self, order: Order) -> None:
+        """Watch the price at which an order can next do something: its stop, then its limit."""
+        above = order.size > 0
+        price = order.stop
+        if price is None:
+            price = order.limit
+            above = not above
+        assert price is not None
+        heap = self._above if above else self._below
+        entry = (price if above else -price, order.place, order)
+        order._trigger = entry
+        if len(heap) >= self._room:
+            self._clean(heap)
+        heappush(heap, entry)
+
+    def due(self, low: float, high: float) -> list[Order]:
+        """Return the orders that a bar from `low` to `high` can fill, in queue order, and stop watching them."""
+        found = []
+        for order in self.fresh:
+            if order.limit is not None or order.stop is not None:
+                if order._trigger is None and order.id in self._waiting:
+                    self.watch(order)
+            elif order.id in self._waiting:
+                found.append(order)
+        self.fresh = []
+        for heap, bound in ((self._below, -low), (self._above, high)):
+            while heap and heap[0][0] <= bound:
+                entry = heappop(heap)
+                if entry[2]._trigger is entry:
+                    entry[2]._trigger = None
+                    found.append(entry[2])
+        if len(found) > 1:
+            found.sort(key=_place)
+        return found
+
+    @property
+    def lo(self) -> float:
+        """Return the highest price watched below the market, -inf if there is none."""
+        heap = self._below
+        while heap and heap[0][2]._trigger is not heap[0]:
+            heappop(heap)
+        return -heap[0][0] if heap else -inf
+
+    @property
+    def hi(self) -> float:
+        """Return the lowest price watched above the market, inf if there is none."""
+        heap = self._above
+        while heap and heap[0][2]._trigger is not heap[0]:
+            heappop(heap)
+        return heap[0][0] if heap else inf
+
+    def _clean(self, heap: list[_Entry]) -> None:
+        # A stop that trails every bar leaves an entry behind each time.
+        heap[:] = [entry for entry in heap if entry[2]._trigger is entry]
+        heapify(heap)
+        self._room = max(64, 2 * len(self._waiting), 2 * len(heap))
+
+
+def _place(order: Order) -> int:
+    return order.place

@@ -1,0 +1,207 @@
+"""Simulation: the loop that lets bars, orders and strategy meet, and writes the tape."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from engine.bars import Bars
+from engine.broker import SimBroker
+from engine.data import Data
+from engine.declare import Declarations
+from engine.errors import EngineError, StrategyError
+from engine.ledger import Ledger
+from engine.series import BLOCK, OVERLAP, Clock, Series
+from engine.strategy import Strategy, strategy_label
+from engine.tape import Tape
+
+
+class Simulation:
+    """A run that moves forward on demand.
+
+    Settings are those of the broker (`cash`, `commission`, `spread`, `slippage`, `margin`, `trade_on_close`, `hedging`,
+    `exclusive_orders`, `compat`, `seed`) and `finalize_trades`. `indicators` adds TA-Lib functions to the chart.
+
+    Raises:
+        ConfigError: a setting or parameter is out of range.
+        StrategyError: the strategy's `init` failed.
+    """
+
+    def __init__(
+        self,
+        bars: Bars,
+        strategy: type[Strategy],
+        params: Mapping[str, Any] | None = None,
+        *,
+        indicators: Mapping[str, Mapping[str, Any]] | None = None,
+        finalize_trades: bool = False,
+        **settings: Any,
+    ):
+        self.bars = bars
+        self.total_bars = len(bars)
+        self.failure: StrategyError | None = None
+        self.finalize_trades = finalize_trades
+        self._clock = Clock()
+        cash = float(settings.get("cash", 10_000.0))
+        self.tape = Tape(
+            bars,
+            initial_balance=cash,
+            settings={**settings, "finalize_trades": finalize_trades},
+            ledger=Ledger(cash),
+            strategy=strategy_label(strategy, dict(params or {})),
+            params=dict(params or {}),
+        )
+        self.broker = SimBroker(bars, self._clock, self.tape, **settings)
+        self._data = Data(bars, self._clock)
+        self._declarations = Declarations(bars, self._clock)
+        self.strategy = strategy(self.broker, self._data, self._declarations, dict(params or {}))
+        self._start(indicators or {})
+        self._bars_played = self._play()
+
+    @property
+    def bar(self) -> int:
+        """Return the number of bars revealed."""
+        return self.tape.bar
+
+    @property
+    def done(self) -> bool:
+        """Return whether there is nothing left to play."""
+        return self.tape.bar >= self.total_bars
+
+    @property
+    def touched(self) -> set[str]:
+        """Return the names of the rules (engine.rules) whose two sides differed so far."""
+        return self.broker.rule.touched
+
+    def advance(self, n: int) -> None:
+        """Move `n` bars forward, or to the end, writing the tape.
+
+        Raises:
+            StrategyError: the strategy failed; the tape ends with the bar on which it did.
+        """
+        if self.failure is not None:
+            raise self.failure
+        try:
+            deque(islice(self._bars_played, max(n, 0)), maxlen=0)
+        finally:
+            self.tape.bar = min(self._clock.bar, self.total_bars)
+
+    def steps(self) -> Iterator[int]:
+        """Return the loop itself: each item is the number of bars revealed so far."""
+        return self._bars_played
+
+    def get_recent_signals(self, reader: str = "default") -> list[Any]:
+        """Return the signals that `reader` has not had, in order, exactly once."""
+        return self.broker.get_recent_signals(reader)
+
+    def _start(self, indicators: Mapping[str, Mapping[str, Any]]) -> None:
+        self._clock.at = self.total_bars
+        try:
+            self.strategy.init()
+        except EngineError:
+            raise
+        except Exception as error:
+            raise _strategy_error(error, self.strategy, None) from error
+        extra = []
+        if indicators:
+            from engine.indicators import build
+
+            extra = [drawn for name, options in indicators.items() for drawn in build(name, options, self.bars)]
+        self.tape.declared = (*self._declarations.indicators, *extra)
+        self.tape.first_bar = self._warm_up() + 1
+        self._clock.at = 0
+        self.broker.start()
+
+    def _warm_up(self) -> int:
+        """Return the first bar on which every indicator that is an attribute of the strategy has a value."""
+        own = [value for value in vars(self.strategy).values() if getattr(value, "is_indicator", False)]
+        return max((first_value(series) for series in own if not series.scatter), default=0)
+
+    def _play(self) -> Iterator[int]:
+        """Play the bars, yielding after each the number revealed.
+
+        The broker meets each bar before the strategy sees it, so an order never trades on the bar that caused it.
+        """
+        clock, broker, total, first = self._clock, self.broker, self.total_bars, self.tape.first_bar
+        meet, decide = broker.meet, self.strategy.next
+        columns = [*self._data.series(), *self._declarations.series]
+        for bar in range(min(first, total)):
+            self._enter_block(bar, columns)
+            clock.at += 1
+            yield bar + 1
+        bar = first
+        while bar < total:
+            self._enter_block(bar, columns)
+            stop = min(clock.base + BLOCK + OVERLAP, total)
+            lows, highs = self.bars.low[bar:stop].tolist(), self.bars.high[bar:stop].tolist()
+            at = clock.at
+            for low, high in zip(lows, highs, strict=True):
+                at += 1
+                clock.at = at
+                if (broker.waiting or low <= broker.lo or high >= broker.hi) and meet(bar):
+                    yield from self._rest(bar, columns)
+                    return
+                try:
+                    decide()
+                except Exception as error:
+                    self._fail(error, bar)
+                bar += 1
+                if bar == total and self.finalize_trades:
+                    broker.finalize(bar - 1)
+                yield bar
+
+    def _enter_block(self, bar: int, columns: list[Series]) -> None:
+        """Move the clock's base when `bar` lies beyond the block that the columns have as lists."""
+        clock = self._clock
+        if clock.at < BLOCK + OVERLAP and clock.base + clock.at == bar:
+            if clock.at:
+                return
+        clock.base = max(0, bar - OVERLAP)
+        clock.at = bar - clock.base
+        for series in columns:
+            series.unload()
+
+    def _rest(self, bar: int, columns: list[Series]) -> Iterator[int]:
+        """Reveal the bars after ruin, on which nothing happens any more."""
+        yield bar + 1
+        for later in range(bar + 1, self.total_bars):
+            self._enter_block(later, columns)
+            self._clock.at += 1
+            yield later + 1
+
+    def _fail(self, error: Exception, bar: int) -> None:
+        self.failure = _strategy_error(error, self.strategy, bar)
+        raise self.failure from error
+
+
+def first_value(series: Any) -> int:
+    """Return the first index at which a series, or all rows of one, have a value; 0 when there is none."""
+    rows = np.atleast_2d(series.full)
+    firsts = [np.flatnonzero(~np.isnan(row))[:1] if row.dtype.kind == "f" else [] for row in rows]
+    return max((int(first[0]) for first in firsts if len(first)), default=0)
+
+
+def _strategy_error(error: Exception, strategy: Strategy, bar: int | None) -> StrategyError:
+    """Return the error as the user should read it, with the last line of theirs that it came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(type(strategy), "__module__", "")
+    import sys
+
+    file = getattr(sys.modules.get(own), "__file__", None)
+    at = [frame for frame in frames if frame.filename == file] or [
+        frame for frame in frames if "/engine/" not in frame.filename.replace("\\", "/")
+    ]
+    where = at[-1] if at else None
+    when = "in init()" if bar is None else f"on bar {bar + 1}"
+    place = f" (line {where.lineno})" if where else ""
+    return StrategyError(
+        f"{type(strategy).__name__} failed {when}{place}: {type(error).__name__}: {error}",
+        file=where.filename if where else None,
+        line=where.lineno if where else None,
+        bar=bar,
+    )
