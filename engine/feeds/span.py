@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def resample(bars: Bars, interval: str) -> Bars:
     last = np.append(first[1:], len(bars)) - 1
     following = np.busday_offset(days[-1] + 1, 0, roll="forward")
     next_unit = _weeks(np.array([following]))[0] if interval == "1wk" else following.astype("datetime64[M]")
-    columns = {
+    columns: dict[str, Any] = {
         "time": unit[first].astype("datetime64[s]").astype(np.int64),
         "open": bars.open[first],
         "high": np.maximum.reduceat(bars.high, first),
@@ -67,11 +68,9 @@ def resample(bars: Bars, interval: str) -> Bars:
         "close": bars.close[last],
         "volume": np.add.reduceat(bars.volume, first),
     }
-    made = Bars(
-        **columns, symbol=bars.symbol, interval=interval, source=bars.source, notes=bars.notes, timezone=bars.timezone
-    )
     name = "week" if interval == "1wk" else "month"
-    made = made.told(source=f"{bars.source}, {name}s made from its days")
+    source = f"{bars.source}, {name}s made from its days"
+    made = replace(bars, **columns, interval=interval, source=source, extra={}, _index=None)
     if next_unit != unit[-1]:
         return made
     return made[:-1].told(f"The last {name} was not complete: left out.")

@@ -78,7 +78,8 @@ def _counted(request: Request, n: int) -> np.ndarray:
 
 
 def _spanned(request: Request) -> np.ndarray:
-    end = np.datetime64(request.end) if request.end else _END
+    end: np.datetime64 = np.datetime64(request.end) if request.end else _END
+    start: np.datetime64
     if request.start:
         start = np.datetime64(request.start)
         if start >= end:
