@@ -18,6 +18,8 @@ from engine.feeds.yahoo import ADDRESS, Failure, Yahoo
 
 _MADE = ("1wk", "1mo")  # intervals that daily bars can be made into
 
+_SPELLING = "Write it as Yahoo does: AAPL, ^GSPC, EURUSD=X, BTC-USD, SAP.DE."
+
 
 class Feeds:
     """Where bars come from: the user's files, then Yahoo, then the bundled samples; SYNTH is made up.
@@ -144,13 +146,17 @@ class Feeds:
                 f"{failure.reason}, and there are no saved bars or sample of {wanted.symbol!r} for {wanted.interval}."
             )
             return FeedUnavailable(f"{what} {hint}", field=field)
-        return NoBars(wanted.symbol, asked if failure else "the files and samples here", hint, field=field)
+        if failure is None:
+            return NoBars(wanted.symbol, "the files and samples here", hint, field=field)
+        return NoBars(wanted.symbol, asked, self._resembling(wanted) or f"{failure.reason}. {_SPELLING}", field=field)
 
     def _alternatives(self, wanted: Request) -> str:
-        known = self.symbols()
-        close = difflib.get_close_matches(wanted.symbol, known, n=1, cutoff=0.6)
         own = f"or put {wanted.symbol}-{wanted.interval}.csv into the data folder"
-        return f"Did you mean {close[0]}?" if close else f"Choose one of {', '.join(known)}, {own}."
+        return self._resembling(wanted) or f"Choose one of {', '.join(self.symbols())}, {own}."
+
+    def _resembling(self, wanted: Request) -> str:
+        close = difflib.get_close_matches(wanted.symbol, self.symbols(), n=1, cutoff=0.7)
+        return f"Did you mean {close[0]}?" if close and close[0] != wanted.symbol else ""
 
     def _about_time(self, bars: Bars) -> Bars:
         """Say so when a file's bars lie in the future."""

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,9 +29,12 @@ from engine.feeds.request import Request, back
 
 ADDRESS = "https://query2.finance.yahoo.com"
 _PROBE = 2.5  # seconds until Yahoo counts as unreachable
-_PAUSES = {"unreachable": 300.0, "down": 120.0, "limited": 60.0}  # seconds before Yahoo is asked again
+_PAUSES = {"unreachable": 60.0, "down": 120.0, "limited": 60.0}  # seconds before Yahoo is asked again
 _LONGEST_PAUSE = 1_800.0
 _REFUSALS = {"unknown": 300.0, "empty": 60.0, "bad": 60.0}  # seconds that an answer without bars is believed
+_OFFLINE = 300.0  # seconds before Yahoo is asked again when nothing at all answered
+_ABOUT = ("currentTradingPeriod", "instrumentType", "exchangeTimezoneName")
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")  # yfinance would look these up elsewhere
 _REACHED = 300.0  # seconds that a successful probe is believed
 _setting_up = threading.Lock()
 log = logging.getLogger(__name__)
@@ -85,6 +89,8 @@ class Yahoo:
         Raises:
             Failure: Yahoo gave none.
         """
+        if _ISIN.fullmatch(request.symbol):
+            raise Failure("unknown", "Yahoo takes symbols, not ISIN numbers")
         damaged = False
         try:
             saved = self._cache.load(request)
@@ -135,13 +141,14 @@ class Yahoo:
             bars, fresh_until = _bars(answer, request, self._clock())
         except Failure as failure:
             self._remember(request, failure)
+            self._refuse_early(request)  # in the words that the next one will read, with the minutes to wait
             raise
         self._cache.forget("yahoo")
         self._cache.forget(self._cache.key(request))
         self._cache.save(request, Saved(bars, self._clock(), fresh_until))
         return bars
 
-    def _remember(self, request: Request, failure: Failure) -> None:
+    def _remember(self, request: Request, failure: Failure, pause: float | None = None) -> None:
         now = self._clock()
         log.info("%s %s: %s", request.symbol, request.interval, failure.reason)
         if not failure.passes:
@@ -151,7 +158,7 @@ class Yahoo:
             return
         before = self._cache.recall("yahoo") or {}
         times = before.get("times", 0) + 1 if before.get("kind") == failure.kind == "limited" else 1
-        pause = min(_PAUSES[failure.kind] * 2 ** (times - 1), _LONGEST_PAUSE)
+        pause = pause or min(_PAUSES[failure.kind] * 2 ** (times - 1), _LONGEST_PAUSE)
         note = {"until": now + pause, "kind": failure.kind, "reason": failure.reason, "times": times}
         self._cache.remember("yahoo", note)
 
@@ -166,7 +173,7 @@ class Yahoo:
             try:
                 _within(_PROBE, lambda: _probe(self._address))
             except Failure as failure:
-                self._remember(request, failure)
+                self._remember(request, failure, _OFFLINE)
                 raise
             self._reached_until = time.monotonic() + _REACHED
 
@@ -184,7 +191,8 @@ class Yahoo:
         try:
             ticker = yf.Ticker(request.symbol, session=self._session)
             frame = ticker.history(**_arguments(request), interval=request.interval, actions=False, auto_adjust=True)
-            return Answer(frame, dict(ticker.history_metadata or {}))
+            about = ticker.history_metadata or {}  # lazy: some of its keys would be one more request
+            return Answer(frame, {name: about[name] for name in _ABOUT if name in about})
         except exceptions.YFRateLimitError as error:
             raise Failure("limited", "Yahoo limits how often it is asked") from error
         except exceptions.YFTzMissingError as error:
@@ -193,13 +201,17 @@ class Yahoo:
             raise _missing(error.yahoo_reason) from error
         except exceptions.YFDataException as error:
             raise Failure("down", "Yahoo is down") from error
-        except json.JSONDecodeError as error:  # a page for people instead of an answer: a polite rate limit
+        except json.JSONDecodeError as error:  # a page for people: a polite rate limit, unless it says otherwise
+            if "will be right back" in str(error.doc).lower():
+                raise Failure("down", "Yahoo is down") from error
             raise Failure("limited", "Yahoo limits how often it is asked") from error
         except OSError as error:  # curl's errors are
-            raise Failure("unreachable", "Yahoo could not be reached") from error
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise _refused(getattr(getattr(error, "response", None), "status_code", None)) from error
+        except ValueError as error:
+            raise Failure("unknown", "Yahoo does not know this symbol") from error
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
             log.warning("yfinance failed on %s", request.symbol, exc_info=True)
-            raise Failure("unknown", "Yahoo's answer for this symbol makes no sense") from error
+            raise Failure("bad", "Yahoo's answer for this symbol makes no sense") from error
         finally:
             _close_databases()
 
@@ -223,6 +235,17 @@ def _missing(reason: str | None) -> Failure:
     return Failure("empty", f"Yahoo has no bars: {text[:200]}")
 
 
+def _refused(status: int | None) -> Failure:
+    """Return what an HTTP status says, None for no answer; yfinance raises it where it looks for an unknown symbol."""
+    if status == 404:
+        return Failure("unknown", "Yahoo does not know this symbol")
+    if status in (401, 403, 429):
+        return Failure("limited", "Yahoo limits how often it is asked")
+    if status:  # curl says 0 when no answer came
+        return Failure("down", f"Yahoo is down (HTTP {status})")
+    return Failure("unreachable", "Yahoo could not be reached")
+
+
 def _bars(answer: Answer, request: Request, now: float) -> tuple[Bars, float]:
     """Return the finished bars of an answer, and until when they are fresh."""
     frame = answer.frame
@@ -242,7 +265,7 @@ def _bars(answer: Answer, request: Request, now: float) -> tuple[Bars, float]:
             found = "one finished bar" if len(frame) else "no finished bar"
             raise Failure("empty", f"Yahoo has {found} in this range, and two are needed") from error
         raise Failure("bad", f"Yahoo's bars are faulty: {error.message.rstrip('.')}") from error
-    return bars.told(*notes), calendar.fresh_until(request.interval, answer.about, now)
+    return bars.told(*notes, _index=None), calendar.fresh_until(request.interval, answer.about, now)
 
 
 def _from_first_whole(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -299,6 +322,8 @@ def _set_up(yf: Any, folder: str) -> None:
     """Tell yfinance to raise its errors, to retry, and to keep its databases with us (for the whole process)."""
     from yfinance import cache
 
+    # Its use of pandas warns with every request. A filter of one module is safer in threads than catch_warnings.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"yfinance\b")
     yf.config.debug.hide_exceptions = False
     yf.config.network.retries = 2
     if cache._TzDBManager.get_location() != folder and cache._TzDBManager._db is None:
