@@ -150,8 +150,7 @@ class SimBroker(Matching):
         if self.rule.compat:
             for trade in reversed(self.open_trades):
                 trade.close()
-            if self.open_trades:
-                self.meet(bar)
+            self.meet(bar)
             return
         if self.open_trades:
             self.rule.touched.add(rules.FINALIZE_OPEN.name)

@@ -227,7 +227,7 @@ class Matching:
         size = units if held > 0 else -units
         if self.trade_on_close:
             bar = self.rule(rules.TOC_NEGATIVE_DURATION, trade.entry_bar, bar)
-        exit_fee = self.commission(-size, price)
+        exit_fee = self.commission(size, price)
         entry_fee = self.rule(
             rules.FIXED_COMMISSION_PARTIAL_PNL, self.commission, size, held, trade._entry_fee, trade.entry_price
         )
@@ -312,7 +312,7 @@ class Matching:
         counts_now = False
         if order.sl is not None or order.tp is not None:
             counts_now = self._counts_in_entry_bar(order, stop)
-            trade.ambiguous = not counts_now and (self._inside(order.sl) or self._inside(order.tp))
+            trade.ambiguous = not counts_now and (self._stop_touched(order) or self._target_touched(order))
         self.open_trades.append(trade)
         self.position_size += size
         self._changed = True
@@ -341,10 +341,17 @@ class Matching:
             return False
         if stop is None:
             return True
-        return self._inside(order.tp) and not self._inside(order.sl)
+        return self._target_touched(order) and not self._stop_touched(order)
 
-    def _inside(self, price: float | None) -> bool:
-        return price is not None and self._low <= price <= self._high
+    def _stop_touched(self, order: Order) -> bool:
+        if order.sl is None:
+            return False
+        return self._low <= order.sl if order.size > 0 else self._high >= order.sl
+
+    def _target_touched(self, order: Order) -> bool:
+        if order.tp is None:
+            return False
+        return self._high >= order.tp if order.size > 0 else self._low <= order.tp
 
     def _place_guard(self, trade: Trade, role: int, price: float) -> None:
         self._orders_placed += 1
