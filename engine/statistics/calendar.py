@@ -1,0 +1,82 @@
+"""Calendar: what the times of the bars say about periods, sessions a year and durations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+DAY = 86_400 * 10**9  # nanoseconds
+_UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_WEEKEND_SHARE = 2 / 7 * 0.6  # a market that trades every day has 2/7 of its bars on weekends; with gaps, still most of it
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Times as integers. `nanoseconds` count from the epoch in UTC, `local_days` are days on the exchange's own calendar.
+
+    Both are None for bars without dates; a duration is then a number of bars.
+    """
+
+    nanoseconds: np.ndarray | None
+    local_days: np.ndarray | None
+
+    @classmethod
+    def of(cls, index: pd.Index) -> Calendar:
+        """Read a bars' index."""
+        if not isinstance(index, pd.DatetimeIndex):
+            return cls(None, None)
+        scale = _UNITS[index.unit]
+        local = index if index.tz is None else index.tz_localize(None)
+        return cls(index.asi8 * scale if scale > 1 else index.asi8, local.asi8 // (DAY // scale))
+
+    def spacing(self, bar: int) -> int:
+        """Return the median distance, in nanoseconds, of the 100 bars before `bar`."""
+        assert self.nanoseconds is not None
+        recent = np.diff(self.nanoseconds[max(0, bar - 100) : bar])
+        return int(np.median(recent)) if len(recent) else 0
+
+    def period(self, bar: int) -> str:
+        """Return over what returns are taken: "D", "W", "M" or "Y"."""
+        return {7: "W", 31: "M", 365: "Y"}.get(self.spacing(bar) // DAY, "D")
+
+    def period_numbers(self, period: str, start: int, stop: int) -> np.ndarray:
+        """Return, for bars `start` up to `stop`, the number of the day, week, month or year each belongs to."""
+        assert self.local_days is not None
+        days = self.local_days[start:stop]
+        if period == "D":
+            return days
+        if period == "W":
+            return (days + 3) // 7  # weeks end on Sunday; day 0 was a Thursday
+        return days.astype("datetime64[D]").astype(f"datetime64[{period}]").astype(np.int64)
+
+    def weekend_bars(self, start: int, stop: int) -> int:
+        """Return how many of bars `start` up to `stop` lie on a Saturday or Sunday."""
+        assert self.local_days is not None
+        days = self.local_days[start:stop]
+        return int(np.count_nonzero((days + 3) % 7 >= 5))
+
+    @staticmethod
+    def periods_a_year(period: str, bars: int, weekend_bars: int) -> int:
+        """Return how many of the periods make a year; a market that trades on weekends has 365 days, others 252."""
+        if period != "D":
+            return {"W": 52, "M": 12, "Y": 1}[period]
+        return 365 if bars and weekend_bars / bars > _WEEKEND_SHARE else 252
+
+    def resolution(self, bar: int) -> int:
+        """Return the unit, in nanoseconds, that durations are rounded up to: that of the bars' spacing."""
+        spacing = self.spacing(bar)
+        units = (DAY, 3_600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3, 1)
+        return next(unit for unit in units if spacing % unit == 0)
+
+    def elapsed(self, start: np.ndarray | int, stop: np.ndarray | int) -> np.ndarray:
+        """Return how long it is from bars `start` to bars `stop`: nanoseconds, or bars without dates."""
+        if self.nanoseconds is None:
+            return np.asarray(stop) - np.asarray(start)
+        return np.asarray(self.nanoseconds[stop] - self.nanoseconds[start])
+
+
+def round_up(duration: float, unit: int) -> int:
+    """Return a duration rounded up to whole units, both in nanoseconds."""
+    return -(-int(duration) // unit) * unit
