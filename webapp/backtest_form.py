@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from engine.catalog import Entry
 from engine.config import BacktestConfig
 from engine.errors import ConfigError, EngineError
-from engine.feeds import INTERVALS
+from engine.feeds import INTERVALS, check_interval
 from engine.parameters import Parameter
 from webapp.estimate import estimate
 from webapp.filters import plain
-from webapp.forms import DEFAULTS, SPEEDS, default_period, validate
+from webapp.forms import DEFAULTS, SPEEDS, default_period, periods, validate
 
 if TYPE_CHECKING:
     from webapp import Services
@@ -42,7 +42,7 @@ def read(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def nested(setup: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields as `forms.validate` takes them: parameters in an object, dates only when no period is chosen."""
+    """Return the fields as `forms.validate` takes them: parameters in an object, dates only without a period."""
     values: dict[str, Any] = {name: value for name, value in setup.items() if not name.startswith("params.")}
     values["params"] = {
         name.removeprefix("params."): value for name, value in setup.items() if name.startswith("params.")
@@ -73,7 +73,9 @@ def flat(config: BacktestConfig) -> dict[str, str]:
 class Form:
     """The form as a page shows it: what was entered, what is wrong with it, and what there is to choose from."""
 
-    def __init__(self, services: Services, setup: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None):
+    def __init__(
+        self, services: Services, setup: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
+    ):
         self.services = services
         self.setup = dict(setup or {})
         self.errors = dict(errors or {})
@@ -107,22 +109,26 @@ class Form:
     @property
     def interval(self) -> str:
         """Return the chosen interval, or the default while the chosen one is unknown."""
-        wanted = self.setup.get("interval", DEFAULTS.interval)
-        return wanted if wanted in INTERVALS else DEFAULTS.interval
+        try:
+            return check_interval(self.setup.get("interval", DEFAULTS.interval))
+        except ConfigError:
+            return DEFAULTS.interval
 
     @property
     def interval_choices(self) -> list[tuple[str, str]]:
         """Return the intervals to choose from, as (value, label)."""
-        return [(interval, in_words(interval)) for interval in INTERVALS if interval != "60m"]  # the same as 1h
+        offered = dict.fromkeys((*INTERVALS, self.interval))
+        offered.pop("60m" if self.interval != "60m" else "1h")  # the same, twice
+        return [(interval, in_words(interval)) for interval in offered]
 
     @property
     def period_choices(self) -> list[tuple[str, str]]:
         """Return the periods that bars of the chosen interval come in, and the choice of dates."""
-        periods = list(INTERVALS[self.interval])
+        offered = list(periods(self.interval))
         entered = self.setup.get("period", DATES)
-        if entered != DATES and entered not in periods and "period" in self.errors:
-            periods.insert(0, entered)  # what was entered stays, with its error below
-        return [*((period, in_words(period)) for period in periods), (DATES, "Start and end dates")]
+        if entered != DATES and entered not in offered:
+            offered.insert(0, entered)  # such as 7y from an address, or one with its error below
+        return [*((period, in_words(period)) for period in offered), (DATES, "Start and end dates")]
 
     @property
     def period(self) -> str:

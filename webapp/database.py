@@ -21,6 +21,8 @@ from engine.errors import EngineError
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_283_001  # any number, the same in every process, for PostgreSQL's advisory lock
 
+_UNWRITABLE = ("unable to open", "readonly", "read-only", "permission", "denied", "not a directory", "file exists")
+
 log = logging.getLogger(__name__)
 
 
@@ -44,8 +46,10 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a short transaction that only reads."""
-        with _in_words(), self._ready().connect().execution_options(tapedeck_reads=True) as connection, connection.begin():
-            yield connection
+        with _in_words(), self._ready().connect() as connection:
+            connection.execution_options(tapedeck_reads=True)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -134,6 +138,6 @@ def _explain(error: Exception) -> str:
         return "There is no space to store the run. Free some disk space on the server and try again."
     if "malformed" in what or "not a database" in what:
         return "The database file is damaged. Restore it from a backup, or move it away to start an empty one."
-    if any(word in what for word in ("unable to open", "readonly", "read-only", "permission", "denied", "not a directory")):
+    if any(words in what for words in _UNWRITABLE):
         return "The server cannot write to its data folder. Make the folder of TAPEDECK_HOME writable and try again."
     return "The database cannot be reached. Check that it runs and that TAPEDECK_DATABASE_URL is right, then try again."

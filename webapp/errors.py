@@ -98,13 +98,13 @@ def fail(error: Exception) -> ResponseReturnValue:
 
 def show(status: int, message: str) -> ResponseReturnValue:
     """Return the error page; for htmx the notice alone, which goes to the top of the page it came from."""
-    title = TITLES.get(status, "That did not work")
+    words = {"title": TITLES.get(status, "That did not work"), "message": message, "request_id": g.get("request_id")}
     headers = {"Vary": "HX-Request"}
     if status == 503:
         headers["Retry-After"] = "5"
     if wants_fragment():
         headers |= {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"}
-        html = render_template("fragments/notice.html", title=title, message=message, request_id=g.get("request_id"))
+        html = render_template("fragments/notice.html", **words)
     else:
-        html = render_template("error.html", status=status, title=title, message=message, request_id=g.get("request_id"))
+        html = render_template("error.html", status=status, **words)
     return html, status, headers

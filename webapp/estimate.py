@@ -55,7 +55,7 @@ def _count(config: BacktestConfig, services: Services) -> tuple[bool, int | None
             bars = services.offline.load(
                 config.symbol, config.interval, period=config.period, start=config.start_date, end=config.end_date
             )
-            return bars.source != "bundled sample" or not services.yahoo, len(bars)
+            return not bars.source.startswith("bundled sample") or not services.yahoo, len(bars)
         except DataError:
             if not services.yahoo:
                 raise

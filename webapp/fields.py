@@ -1,4 +1,4 @@
-"""Fields: how one value of a configuration, from a form or from JSON, becomes a number, a date or a flag, or is refused.
+"""Fields: how one value, from a form or from JSON, becomes a number, a date or a flag, or is refused.
 
 Every refusal names the field, the value and the way out.
 """

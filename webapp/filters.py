@@ -15,7 +15,21 @@ MINUS = "−"
 
 def register(app: Flask) -> None:
     """Make every filter of this module known to the templates of `app`."""
-    for filter_ in (money, signed_money, percent, signed_percent, number, count, moment, day, tone, plain):
+    for filter_ in (
+        money,
+        signed_money,
+        percent,
+        signed_percent,
+        number,
+        count,
+        moment,
+        day,
+        tone,
+        plain,
+        price,
+        units,
+        duration,
+    ):
         app.jinja_env.filters[filter_.__name__] = filter_
 
 
@@ -51,6 +65,29 @@ def count(value: float | None) -> str:
     return _write(value, ",.0f")
 
 
+def price(value: float | None) -> str:
+    """Write a price with as many decimals as its size asks for: 187.35, 1.0843, 0.00012300."""
+    size = abs(value) if value is not None and math.isfinite(value) else 0.0
+    digits = 2 if size == 0 or size >= 10 else 4 if size >= 1 else 6 if size >= 0.01 else 8
+    return _write(value, f",.{digits}f")
+
+
+def units(value: float | None) -> str:
+    """Write a number of units, whole or a fraction: 52, 0.0125."""
+    return _write(value, ",.6g" if value is not None and abs(value) < 1000 else ",.0f")
+
+
+def duration(seconds: float | None) -> str:
+    """Write a span of time in the unit that fits: 41 days, 6.5 hours, 12 minutes."""
+    if seconds is None or not math.isfinite(seconds):
+        return DASH
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            text = f"{seconds / size:,.1f}".removesuffix(".0")
+            return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
+    return f"{seconds:.0f} s"
+
+
 def moment(time: float | None, timezone: str | None = None) -> str:
     """Write epoch seconds as a date, with the time of day and its zone when it is not midnight."""
     if time is None or not math.isfinite(time):
@@ -61,7 +98,9 @@ def moment(time: float | None, timezone: str | None = None) -> str:
 
 def day(time: float | None, timezone: str | None = None) -> str:
     """Write epoch seconds as a date."""
-    return DASH if time is None or not math.isfinite(time) else f"{datetime.fromtimestamp(time, _zone(timezone)):%Y-%m-%d}"
+    if time is None or not math.isfinite(time):
+        return DASH
+    return f"{datetime.fromtimestamp(time, _zone(timezone)):%Y-%m-%d}"
 
 
 def tone(value: float | None) -> str:

@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Entry
 from engine.config import BacktestConfig
 from engine.errors import ConfigError, EngineError
-from engine.feeds import INTERVALS, check_symbol, normalise_period
-from engine.parameters import unknown
+from engine.feeds import INTERVALS, check_interval, check_symbol, normalise_period
+from engine.parameters import Parameter, unknown
 from webapp import fields
 from webapp.fields import shown
 
@@ -56,8 +57,13 @@ def validate(values: Any, services: Services) -> BacktestConfig:
 
 def default_period(interval: str) -> str:
     """Return the period that is offered first for bars of `interval`."""
-    allowed = INTERVALS[interval]
+    allowed = periods(interval)
     return next((period for period in ("6mo", "1mo", "5d") if period in allowed), allowed[-1])
+
+
+def periods(interval: str) -> tuple[str, ...]:
+    """Return the periods to offer for bars of `interval`; one that only a user's file has gets those of days."""
+    return INTERVALS.get(interval, INTERVALS["1d"])
 
 
 _Values = dict[str, Any]
@@ -73,17 +79,11 @@ def _attempt(errors: dict[str, str], name: str, check: Callable[[], Any]) -> Any
 
 
 def _market(given: _Values, config: _Values, errors: dict[str, str], services: Services) -> None:
-    def symbol() -> str:
-        return check_symbol(fields.text("symbol", "Symbol", given.get("symbol", DEFAULTS.symbol)))
-
-    def interval() -> str:
-        wanted = fields.text("interval", "Interval", given.get("interval", DEFAULTS.interval))
-        if wanted not in INTERVALS:
-            raise ConfigError(f"There are no bars of {shown(wanted)}. Choose {_either(INTERVALS)}.", field="interval")
-        return wanted
-
-    config["symbol"] = _attempt(errors, "symbol", symbol)
-    config["interval"] = _attempt(errors, "interval", interval)
+    symbol, interval = given.get("symbol", DEFAULTS.symbol), given.get("interval", DEFAULTS.interval)
+    config["symbol"] = _attempt(errors, "symbol", lambda: check_symbol(fields.text("symbol", "Symbol", symbol)))
+    config["interval"] = _attempt(
+        errors, "interval", lambda: check_interval(fields.text("interval", "Interval", interval))
+    )
     if given.get("start_date") or given.get("end_date"):
         config["period"] = None
         _dates(given, config, errors)
@@ -96,12 +96,8 @@ def _period(wanted: Any, interval: str | None) -> str | None:
         return default_period(interval) if interval else None
     if wanted == "":
         raise ConfigError("Choose a start date, or a period instead of dates.", field="start_date")
-    period = normalise_period(fields.text("period", "Period", wanted))
-    if interval and period not in INTERVALS[interval]:
-        raise ConfigError(
-            f"{period} is not available in bars of {interval}. Choose {_either(INTERVALS[interval])}.", field="period"
-        )
-    return period
+    # Whether there are bars so far back depends on the source, so that is for the feeds to say.
+    return normalise_period(fields.text("period", "Period", wanted))
 
 
 def _dates(given: _Values, config: _Values, errors: dict[str, str]) -> None:
@@ -126,11 +122,16 @@ def _dates(given: _Values, config: _Values, errors: dict[str, str]) -> None:
 
 
 def _money(given: _Values, config: _Values, errors: dict[str, str], services: Services) -> None:
-    for name, rule in (("initial_balance", _balance), ("commission", _commission), ("margin", _margin)):
-        config[name] = _attempt(errors, name, lambda name=name, rule=rule: rule(given.get(name, getattr(DEFAULTS, name))))
-    for name in ("slippage", "spread"):
+    rules: dict[str, Callable[[Any], float]] = {
+        "initial_balance": _balance,
+        "commission": lambda value: _cost("commission", value, low=-0.1),
+        "slippage": lambda value: _cost("slippage", value),
+        "spread": lambda value: _cost("spread", value),
+        "margin": _margin,
+    }
+    for name, rule in rules.items():
         value = given.get(name, getattr(DEFAULTS, name))
-        config[name] = _attempt(errors, name, lambda name=name, value=value: _cost(name, value, low=0.0))
+        config[name] = _attempt(errors, name, partial(rule, value))
 
 
 def _balance(value: Any) -> float:
@@ -147,16 +148,14 @@ def _balance(value: Any) -> float:
     return amount
 
 
-def _commission(value: Any) -> float:
-    return _cost("commission", value, low=-0.1)
-
-
-def _cost(name: str, value: Any, low: float) -> float:
+def _cost(name: str, value: Any, low: float = 0.0) -> float:
     label = name.capitalize()
     rate = fields.number(name, label, value, example="0.001, which is 0.1 %")
+    if 0.1 <= rate < 10:
+        slip = f"{label} {rate:g} would be {rate * 100:g} % of the price. For {rate:g} % write {rate / 100:g}."
+        raise ConfigError(slip, field=name)
     if not low <= rate < 0.1:
-        hint = f"For {rate:g} % write {rate / 100:g}." if 0.1 <= rate < 10 else f"Write a fraction from {low:g} to below 0.1."
-        raise ConfigError(f"{label} {rate:g} would be {rate * 100:g} % of the price. {hint}", field=name)
+        raise ConfigError(f"{label} must be from {low:g} to below 0.1, not {rate:g}; 0.001 is 0.1 %.", field=name)
     return rate
 
 
@@ -171,8 +170,7 @@ def _margin(value: Any) -> float:
 def _switches(given: _Values, config: _Values, errors: dict[str, str], services: Services) -> None:
     labels = {"trade_on_close": "Trade on close", "hedging": "Hedging", "exclusive_orders": "Exclusive orders"}
     for name, label in labels.items():
-        value = given.get(name, False)
-        config[name] = _attempt(errors, name, lambda name=name, label=label, value=value: fields.flag(name, label, value))
+        config[name] = _attempt(errors, name, partial(fields.flag, name, label, given.get(name, False)))
 
 
 def _strategy(given: _Values, config: _Values, errors: dict[str, str], services: Services) -> None:
@@ -194,10 +192,10 @@ def _parameters(entry: Entry, given: Mapping[str, Any], errors: dict[str, str]) 
     before = len(errors)
     for name in given:
         if name not in known:
-            told = unknown("parameter", shown(name).strip("'"), known, field="params")
-            errors[f"params.{fields.shown(name).strip(chr(39))}"] = told.message
+            name = shown(name).strip("'")
+            errors[f"params.{name}"] = unknown("parameter", name, known, field="params").message
     parsed = {
-        name: _attempt(errors, f"params.{name}", lambda name=name, p=parameter: p.parse(_scalar(name, given[name])))
+        name: _attempt(errors, f"params.{name}", partial(_parse, parameter, given[name]))
         if name in given
         else parameter.default
         for name, parameter in known.items()
@@ -207,16 +205,16 @@ def _parameters(entry: Entry, given: Mapping[str, Any], errors: dict[str, str]) 
     return parsed
 
 
-def _scalar(name: str, value: Any) -> Any:
-    """Refuse what no parameter can be, before the parameter's own type is asked."""
-    field = f"params.{name}"
+def _parse(parameter: Parameter, value: Any) -> Any:
+    """Refuse what no parameter can be, then ask the parameter's own type."""
+    name, field = parameter.title, f"params.{parameter.name}"
     if not isinstance(value, str | int | float | bool | None):
         raise ConfigError(f"{name} must be a single value, not {shown(value)}.", field=field)
     if isinstance(value, str) and (len(value) > MAX_TEXT or not value.isprintable()):
         raise ConfigError(f"{name} must be at most {MAX_TEXT} printable characters, not {shown(value)}.", field=field)
     if isinstance(value, int) and abs(value) >= 2**53:
         raise ConfigError(f"{name} is too large a number. Write a smaller one.", field=field)
-    return value
+    return parameter.parse(value)
 
 
 def _check_together(entry: Entry, params: _Values) -> None:
@@ -255,14 +253,19 @@ def _read_options(name: str, options: Any, example: str) -> dict[str, Any]:
         raise ConfigError(f"{shown(name)} is not the name of an indicator. {example}", field="indicators")
     options = {} if options is None else options
     if not isinstance(options, Mapping) or len(options) > 16:
-        raise ConfigError(f"The options of {name} must be an object, not {shown(options)}. {example}", field="indicators")
+        problem = f"The options of {name} must be an object, not {shown(options)}."
+        raise ConfigError(f"{problem} {example}", field="indicators")
     for option, value in options.items():
-        if isinstance(value, str) and value.isprintable() and len(value) <= 40:
-            continue
-        if isinstance(value, bool) or (isinstance(value, int | float) and abs(value) < 1e9):  # NaN compares false
-            continue
-        raise ConfigError(f"The option {shown(option)} of {name} cannot be {shown(value)}. {example}", field="indicators")
+        if not _is_option(value):
+            problem = f"The option {shown(option)} of {name} cannot be {shown(value)}."
+            raise ConfigError(f"{problem} {example}", field="indicators")
     return dict(options)
+
+
+def _is_option(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isprintable() and len(value) <= 40
+    return isinstance(value, bool | int | float) and abs(value) < 1e9  # NaN compares false
 
 
 def _speed(given: _Values, config: _Values, errors: dict[str, str], services: Services) -> None:
@@ -277,12 +280,9 @@ def read_speed(value: Any) -> float | str:
     """
     if isinstance(value, str) and value.strip().lower() == "instant":
         return "instant"
-    factor = fields.number("speed", "Speed", value.strip().removesuffix("x") if isinstance(value, str) else value, example="1")
+    if isinstance(value, str):
+        value = value.strip().removesuffix("x")
+    factor = fields.number("speed", "Speed", value, example="1")
     if not 0.25 <= factor <= 100:
         raise ConfigError(f'Speed must be from 0.25 to 100, or "instant", not {factor:g}.', field="speed")
     return factor
-
-
-def _either(options: Any) -> str:
-    *most, last = map(str, options)
-    return f"{', '.join(most)} or {last}" if most else last

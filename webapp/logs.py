@@ -33,7 +33,7 @@ class RequestId(logging.Filter):
 class OneLine(logging.Formatter):
     """Keep a message on its line: text from a visitor cannot forge a second entry."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the base class's name)
+    def formatMessage(self, record: logging.LogRecord) -> str:
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
 
 

@@ -55,13 +55,14 @@ def check_request() -> None:
         # The name is not echoed: whoever sent it chose it. A rebound name reads nothing useful here.
         log.warning("refused a request for host %r", host[:100])
         raise BadRequest(
-            "This server does not answer to that host name. Use the address that it printed, or add the name to TAPEDECK_HOSTS."
+            "This server does not answer to that host name. "
+            "Use the address that it printed, or add the name to TAPEDECK_HOSTS."
         )
     if request.method not in SAFE_METHODS:
         if not same_site(request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin"), request.host_url):
             log.warning("refused a %s from origin %r", request.method, request.headers.get("Origin", "")[:100])
             raise Forbidden("This request came from another site. Open Tapedeck itself and send the form from there.")
-        if current_app.config["WTF_CSRF_ENABLED"]:
+        if request.url_rule is not None and current_app.config["WTF_CSRF_ENABLED"]:  # else 404 or 405 says more
             csrf.protect()
 
 

@@ -70,7 +70,7 @@ class Run:
     @property
     def synthetic(self) -> bool:
         """Say whether the bars are made up."""
-        return self.source == "synthetic"
+        return self.source.startswith("synthetic")
 
 
 class Store:
@@ -155,7 +155,8 @@ class Store:
         if last is not None and last[0] == run.bars_digest:
             return last[1]
         with self.database.read() as connection:
-            content = connection.scalar(select(bars_table.c.parquet).where(bars_table.c.digest == run.bars_digest))
+            query = select(bars_table.c.parquet).where(bars_table.c.digest == run.bars_digest)
+            content = connection.execute(query).scalar_one()
         bars = Bars.from_parquet(content)
         self._last_bars = run.bars_digest, bars
         return bars
@@ -163,7 +164,8 @@ class Store:
     def strategy_text(self, run: Run) -> str:
         """Return the text of the strategy's file as it was when `run` was made."""
         with self.database.read() as connection:
-            return connection.scalar(select(sources.c.text).where(sources.c.digest == run.strategy_digest))
+            query = select(sources.c.text).where(sources.c.digest == run.strategy_digest)
+            return connection.execute(query).scalar_one()
 
     def save_playhead(self, id: str, bar: int) -> None:
         """Remember how far the run was played."""
@@ -209,4 +211,3 @@ def _keep(connection: Connection, table: Table, identity: dict[str, Any], conten
         return
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(dialect.insert(table).values({**identity, **content()}).on_conflict_do_nothing())
-

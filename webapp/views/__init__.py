@@ -8,7 +8,7 @@ THEMES = ("dark", "light")
 
 
 def theme() -> str | None:
-    """Return the theme that the visitor chose, None to follow the system; the page is then right from its first paint."""
+    """Return the theme that the visitor chose, None to follow the system; so the first paint is right already."""
     chosen = request.cookies.get("theme")
     return chosen if chosen in THEMES else None
 

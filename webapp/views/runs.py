@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 from engine.errors import ConfigError, DataError
 from webapp import panels, runs, services
@@ -56,20 +59,20 @@ def stats(id: str) -> ResponseReturnValue:
 
 @bp.get("/<id>/trades")
 def trades(id: str) -> ResponseReturnValue:
-    """Return the trades of a run as they stood at bar `?bar=`, else as far as it was played."""
+    """Return the trades of a run as they stood at bar `?bar=`, else as far as it was played, in the order `?sort=`."""
     return _panel(id, "trades", "Trades")
 
 
 def again_url(run: Run) -> str:
     """Return the address of the form that holds the setup of `run`."""
-    return url_for("home.form", **flat(run.config))
+    return f"{url_for('home.form')}?{urlencode(flat(run.config))}"
 
 
 def _panel(id: str, name: str, title: str) -> ResponseReturnValue:
     run = services().store.run(id)
     bar = runs.bar_asked(run, request.args.get("bar", type=int))
     tape, live = runs.statistics_at(services(), run, bar)
-    html = panels.render(tape, live, bar)[name]
+    html = Markup(panels.render(tape, live, bar, request.args.get("sort", "time"))[name])  # our own template made it
     vary = {"Vary": "HX-Request"}
     if wants_fragment():
         return html, 200, vary

@@ -12,7 +12,7 @@ bp = Blueprint("strategies", __name__)
 
 @bp.get("/strategies")
 def index() -> ResponseReturnValue:
-    """Show every strategy with a Test link that opens the form with it, and every broken file with its error and line."""
+    """Show every strategy, with a Test link that opens the form with it, and every broken file with its error."""
     entries = services().catalog.all()
     return render_template(
         "strategies.html",
