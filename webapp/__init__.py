@@ -17,7 +17,6 @@ from webapp.store import Store
 PARTS = (
     "webapp.views.home",
     "webapp.views.runs",
-    "webapp.views.exports",
     "webapp.views.strategies",
     "webapp.views.fragments",
     "webapp.views.exports",

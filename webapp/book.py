@@ -36,7 +36,8 @@ _STRIDE = 512
 _ENDS_ORDER = frozenset((FILLED, CANCELLED, REJECTED, EXPIRED))
 _TOLD = frozenset((OPENED, REDUCED, CLOSED, CANCELLED, REJECTED, EXPIRED, RUIN, LOG))
 _WATCHED = np.array(
-    sorted((PLACED, ACTIVE, CHANGED, FILLED, CANCELLED, REJECTED, EXPIRED, OPENED, REDUCED, CLOSED, RUIN, LOG)), np.uint8
+    sorted((PLACED, ACTIVE, CHANGED, FILLED, CANCELLED, REJECTED, EXPIRED, OPENED, REDUCED, CLOSED, RUIN, LOG)),
+    np.uint8,
 )
 
 
@@ -70,7 +71,7 @@ class Book:
             self._file(self._read + i, kinds[i], bars[i], rows[i])
         self._read += len(kinds)
 
-    def _file(self, number: int, kind: int, bar: int, row: tuple) -> None:  # type: ignore[type-arg]
+    def _file(self, number: int, kind: int, bar: int, row: tuple) -> None:
         if kind in _TOLD:
             self._told.append(number)
         if kind in (RUIN, LOG):
@@ -87,7 +88,7 @@ class Book:
             if kind == PLACED or kind in _ENDS_ORDER:
                 self._turn(number, self._waiting, order, kind == PLACED)
 
-    def _file_trade(self, number: int, kind: int, bar: int, trade: int, row: tuple) -> None:  # type: ignore[type-arg]
+    def _file_trade(self, number: int, kind: int, bar: int, trade: int, row: tuple) -> None:
         if kind == OPENED:
             self._opened[trade] = number
             self._turn(number, self._open, trade, True)
@@ -206,7 +207,8 @@ class Book:
             else:
                 sl, tp = event.sl, event.tp
         return TradeRecord(
-            trade, size, entry.bar, None, entry.price, None, sl, tp, size * (close - entry.price), commission, entry.tag,
+            trade, size, entry.bar, None, entry.price, None, sl, tp, size * (close - entry.price), commission,
+            entry.tag,
             entry.ambiguous, entry.reason, None, int(self.tape.bars.time[entry.bar]), None,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask
+from jinja2 import Undefined
 
 DASH = "–"
 MINUS = "−"
@@ -105,7 +106,7 @@ def day(time: float | None, timezone: str | None = None) -> str:
 
 def tone(value: float | None) -> str:
     """Name the class for a figure's colour: gain, loss or flat."""
-    if value is None or math.isnan(value) or value == 0:
+    if value is None or isinstance(value, Undefined) or math.isnan(value) or value == 0:
         return "flat"
     return "gain" if value > 0 else "loss"
 
@@ -118,7 +119,7 @@ def plain(value: Any) -> str:
 
 
 def _write(value: float | None, form: str) -> str:
-    if value is None or not math.isfinite(value):
+    if value is None or isinstance(value, Undefined) or not math.isfinite(value):
         return DASH
     text = format(value, form)
     if not any(digit in text for digit in "123456789"):

@@ -1,0 +1,173 @@
+"""Panels: what stands beside and below the chart, rendered from the tape as it stood at a bar.
+
+The same fragments are included by the page (empty, before its socket speaks), returned from their own addresses and
+sent in the stream. Nothing after the bar that is asked for is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from flask import current_app
+
+from engine.record import OrderRecord, TradeRecord
+from engine.statistics import FIGURES, Live
+from engine.tape import Event, Tape
+from webapp.book import SORTS, Book
+
+if TYPE_CHECKING:
+    from webapp.store import Run
+
+NAMES = ("headline", "summary", "position", "stats", "trades", "orders", "log")
+NEWEST = 100  # rows of a list: what a person looks at, and what ten swaps a second can carry
+FEW_TRADES = 30  # fewer closed trades say little about a strategy
+
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    ("Return", (
+        ("Net profit", "net_profit", "signed_money"), ("Return", "return_pct", "signed_percent"),
+        ("Gross profit", "gross_profit", "money"), ("Gross loss", "gross_loss", "money"),
+        ("Annualised return", "annual_return", "signed_percent"), ("CAGR", "cagr", "signed_percent"),
+        ("Buy & hold", "buy_hold_pct", "signed_percent"),
+        ("Alpha", "alpha", "signed_percent"), ("Beta", "beta", "number"),
+    )),
+    ("Risk", (
+        ("Max drawdown", "max_drawdown_pct", "percent"), ("Average drawdown", "average_drawdown", "percent"),
+        ("Longest drawdown", "max_drawdown_duration", "duration"), ("Volatility", "volatility", "percent"),
+        ("Sharpe", "sharpe", "number"), ("Sortino", "sortino", "number"), ("Calmar", "calmar", "number"),
+    )),
+    ("Trades", (
+        ("Closed", "total_trades", "count"), ("Long", "long_trades", "count"), ("Short", "short_trades", "count"),
+        ("Wins", "winning_trades", "count"), ("Losses", "losing_trades", "count"),
+        ("Average win", "average_win", "signed_money"), ("Average loss", "average_loss", "signed_money"),
+        ("Best", "best_trade", "signed_percent"), ("Worst", "worst_trade", "signed_percent"),
+        ("Expectancy", "expectancy", "signed_percent"), ("Average bars held", "average_bars_held", "number"),
+        ("SQN", "sqn", "number"),
+    )),
+    ("Costs", (
+        ("Commission paid", "commission_paid", "money"), ("Slippage paid", "slippage_paid", "money"),
+        ("Exposure", "exposure", "percent"),
+    )),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A trade as a row of the list: `number` is its place in the order of closing, None while it is open.
+
+    `total` is the profit of all closed trades up to it; `best` and `worst` are the excursions (MFE, MAE), fractions of
+    the entry price, over the bars it was held.
+    """
+
+    trade: TradeRecord
+    number: int | None
+    total: float | None
+    best: float
+    worst: float
+    bars: int
+
+    @property
+    def cost(self) -> float:
+        """Return the signed money at entry."""
+        return self.trade.size * self.trade.entry_price
+
+
+@dataclass(slots=True)
+class View:
+    """What the fragments show: everything as it stood after `bar` bars."""
+
+    bar: int = 0
+    bars: int = 0
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    timezone: str | None = None
+    sort: str = "time"
+    open: list[Row] = field(default_factory=list)
+    closed: list[Row] = field(default_factory=list)
+    closed_count: int = 0
+    pending: list[OrderRecord] = field(default_factory=list)
+    orders: list[OrderRecord] = field(default_factory=list)
+    order_count: int = 0
+    log: list[Event] = field(default_factory=list)
+    log_count: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Say whether the last bar is shown."""
+        return 0 < self.bars == self.bar
+
+    @property
+    def few(self) -> bool:
+        """Say whether the closed trades are too few to conclude from."""
+        return self.closed_count < FEW_TRADES
+
+
+def empty(run: Run) -> dict[str, Any]:
+    """Return the context of the player page before anything was played."""
+    return _context(View(bars=run.total_bars))
+
+
+def render(tape: Tape, live: Live, bar: int, sort: str = "time") -> dict[str, str]:
+    """Return the HTML inside each panel, by the id of its element, as it stood after `bar` bars.
+
+    Args:
+        sort: what the list of trades begins with, one of `webapp.book.SORTS`.
+    """
+    context = _context(_view(tape, live, bar, sort if sort in SORTS else "time"))
+    # the environment itself: a stream has no request to take context processors from
+    return {name: current_app.jinja_env.get_template(f"fragments/{name}.html").render(context) for name in NAMES}
+
+
+def book_of(tape: Tape) -> Book:
+    """Return the book of a tape; there is one for as long as the tape lives."""
+    book = _books.get(tape)
+    if book is None:
+        book = _books[tape] = Book(tape)
+    return book
+
+
+_books: WeakKeyDictionary[Tape, Book] = WeakKeyDictionary()
+
+
+def rows(tape: Tape, bar: int, newest: int = NEWEST, sort: str = "time") -> list[Row]:
+    """Return the closed trades of the first `bar` bars as rows, latest, best, worst or longest first."""
+    return [_row(tape, trade, bar, number, total) for number, trade, total in book_of(tape).closed(bar, newest, sort)]
+
+
+def _view(tape: Tape, live: Live, bar: int, sort: str) -> View:
+    book = book_of(tape)
+    return View(
+        bar=bar,
+        bars=len(tape.bars),
+        numbers={name: _defined(value) for name, value in live.at(bar).items()},
+        timezone=tape.bars.timezone,
+        sort=sort,
+        open=[_row(tape, trade, bar) for trade in reversed(book.open(bar))][:NEWEST],
+        closed=rows(tape, bar, NEWEST, sort),
+        closed_count=book.closed_count(bar),
+        pending=book.pending(bar)[:NEWEST],
+        orders=book.orders(bar, NEWEST),
+        order_count=book.order_count(bar),
+        log=book.told(bar, NEWEST),
+        log_count=book.told_count(bar),
+    )
+
+
+def _context(view: View) -> dict[str, Any]:
+    return {"view": view, "numbers": view.numbers, "groups": GROUPS, "figures": FIGURES, "newest": NEWEST}
+
+
+def _row(tape: Tape, trade: TradeRecord, bar: int, number: int | None = None, total: float | None = None) -> Row:
+    last = bar - 1 if trade.exit_bar is None else trade.exit_bar
+    held = slice(trade.entry_bar, last + 1)
+    high, low = float(np.max(tape.bars.high[held])), float(np.min(tape.bars.low[held]))
+    up, down = high / trade.entry_price - 1, low / trade.entry_price - 1
+    best, worst = (up, down) if trade.size > 0 else (-down, -up)
+    return Row(trade, number, total, max(best, 0.0), min(worst, 0.0), last - trade.entry_bar)
+
+
+def _defined(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

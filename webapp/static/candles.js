@@ -1,0 +1,198 @@
+// candles.js: what the chart shows: bars, or honest aggregates of `bucket` bars each. Knows nothing of how it is drawn.
+// Candle i covers the bars that share floor((bar - 1) / bucket); bars are numbered from 1.
+const OHLCV = ["time", "open", "high", "low", "close", "volume"];
+
+export class Candles {
+  constructor(indicators, limit) {
+    this.names = indicators;
+    this.limit = limit; // candles kept while playing on
+    this.clear();
+  }
+
+  clear() {
+    this.bucket = 1;
+    this.first = 1; // first bar of candle 0
+    this.last = 0; // last bar within the last candle
+    this.live = true; // ends at the playhead and grows with it
+    this.columns = Object.fromEntries(OHLCV.map((name) => [name, []]));
+    this.equity = [];
+    this.drawdown = []; // percent, deepest within the candle
+    this.values = this.names.map(() => []);
+    this.peak = -Infinity;
+    this.touched();
+  }
+
+  // Everything was replaced: the next paint starts from candle 0.
+  touched() {
+    this.replaced = true;
+    this.changed = 0;
+  }
+
+  get count() {
+    return this.columns.time.length;
+  }
+
+  // Replace everything by a frame's columns.
+  reset(frame, live) {
+    this.bucket = frame.bucket || 1;
+    this.first = frame.from;
+    this.last = frame.to;
+    this.live = live;
+    for (const name of OHLCV) this.columns[name] = frame[name].slice();
+    this.equity = frame.equity.slice();
+    this.values = this.names.map((name) => (frame.indicators[name] ?? []).slice());
+    this.readDrawdown(frame);
+    while (this.count > 2 * this.limit) this.coarsen(this.bucket * 2);
+    this.touched();
+  }
+
+  // `frame.drawdown` knows peaks before the window and dips inside a candle; without it the window's own peak must do.
+  readDrawdown(frame) {
+    this.peak = frame.peak ?? -Infinity;
+    if (frame.drawdown) {
+      this.drawdown = frame.drawdown.slice();
+      return;
+    }
+    this.drawdown = this.equity.map((equity) => {
+      this.peak = Math.max(this.peak, equity ?? -Infinity);
+      return fall(equity, this.peak);
+    });
+  }
+
+  // Play on: `frame` follows what is held. False when it does not fit, and a window must be fetched afresh.
+  append(frame) {
+    if (!this.live) return true;
+    const bucket = frame.bucket || 1;
+    if (this.count === 0) {
+      this.reset(frame, true);
+      return true;
+    }
+    if (frame.from > this.last + 1) return false;
+    if (bucket > this.bucket) this.coarsen(bucket);
+    let fits = true;
+    frame.time.forEach((_, i) => {
+      const start = bucketStart(frame.from, bucket) + i * bucket;
+      const from = Math.max(start, frame.from);
+      const to = Math.min(start + bucket - 1, frame.to);
+      fits = this.take(frame, i, from, to, bucket) && fits;
+    });
+    if (this.count > 1.6 * this.limit) this.trim();
+    return fits;
+  }
+
+  take(frame, i, from, to, bucket) {
+    if (to <= this.last && bucket <= this.bucket) return true; // held already
+    const last = this.count - 1;
+    const at = this.indexOf(from);
+    const known = from <= this.last; // this candle was sent before, with fewer bars in it
+    this.last = to;
+    if (at > last) {
+      this.push(frame, i);
+      return true;
+    }
+    this.changed = Math.min(this.changed, at);
+    if (bucket === this.bucket) this.write(frame, i, at);
+    else this.merge(frame, i, at);
+    return !known || bucket === this.bucket;
+  }
+
+  push(frame, i) {
+    for (const name of OHLCV) this.columns[name].push(frame[name][i]);
+    this.equity.push(frame.equity[i]);
+    this.peak = Math.max(this.peak, frame.equity[i] ?? -Infinity);
+    this.drawdown.push(frame.drawdown?.[i] ?? fall(frame.equity[i], this.peak));
+    this.names.forEach((name, n) => this.values[n].push(frame.indicators[name]?.[i] ?? null));
+    this.changed = Math.min(this.changed, this.count - 1);
+  }
+
+  write(frame, i, at) {
+    for (const name of OHLCV) this.columns[name][at] = frame[name][i];
+    this.follow(frame, i, at);
+  }
+
+  merge(frame, i, at) {
+    const { high, low, close, volume } = this.columns;
+    high[at] = Math.max(high[at], frame.high[i]);
+    low[at] = Math.min(low[at], frame.low[i]);
+    close[at] = frame.close[i];
+    volume[at] += frame.volume[i];
+    this.follow(frame, i, at);
+  }
+
+  // A candle's equity and indicators are those of its last bar.
+  follow(frame, i, at) {
+    this.equity[at] = frame.equity[i];
+    this.peak = Math.max(this.peak, frame.equity[i] ?? -Infinity);
+    this.drawdown[at] = Math.min(this.drawdown[at] ?? 0, frame.drawdown?.[i] ?? fall(frame.equity[i], this.peak) ?? 0);
+    this.names.forEach((name, n) => (this.values[n][at] = frame.indicators[name]?.[i] ?? null));
+  }
+
+  // Draw `bucket` bars a candle from now on; a multiple of the present one.
+  coarsen(bucket) {
+    const old = { ...this.columns, equity: this.equity, drawdown: this.drawdown, values: this.values };
+    const count = this.count;
+    const from = this.bucket;
+    const first = bucketStart(this.first, from);
+    this.columns = Object.fromEntries(OHLCV.map((name) => [name, []]));
+    this.equity = [];
+    this.drawdown = [];
+    this.values = this.names.map(() => []);
+    this.bucket = bucket;
+    let group = -1;
+    for (let i = 0; i < count; i += 1) {
+      const start = bucketStart(first + i * from, bucket);
+      const at = this.count - 1;
+      if (start !== group) {
+        group = start;
+        for (const name of OHLCV) this.columns[name].push(old[name][i]);
+        this.equity.push(old.equity[i]);
+        this.drawdown.push(old.drawdown[i]);
+        this.values.forEach((column, n) => column.push(old.values[n][i]));
+        continue;
+      }
+      const { high, low, close, volume } = this.columns;
+      high[at] = Math.max(high[at], old.high[i]);
+      low[at] = Math.min(low[at], old.low[i]);
+      close[at] = old.close[i];
+      volume[at] += old.volume[i];
+      this.equity[at] = old.equity[i];
+      this.drawdown[at] = Math.min(this.drawdown[at], old.drawdown[i]);
+      this.values.forEach((column, n) => (column[at] = old.values[n][i]));
+    }
+    this.touched();
+  }
+
+  trim() {
+    const drop = this.count - this.limit;
+    if (drop <= 0) return;
+    for (const column of [...Object.values(this.columns), this.equity, this.drawdown, ...this.values]) column.splice(0, drop);
+    this.first = bucketStart(this.first, this.bucket) + drop * this.bucket;
+    this.touched();
+  }
+
+  indexOf(bar) {
+    return Math.floor((bar - 1) / this.bucket) - Math.floor((this.first - 1) / this.bucket);
+  }
+
+  // The last bar of candle i, which is the one its numbers belong to.
+  barAt(i) {
+    return Math.min(bucketStart(this.first, this.bucket) + (i + 1) * this.bucket - 1, this.last);
+  }
+
+  // A place on the time axis as a bar number, and back; both may lie between or beyond the candles.
+  barOfLogical(logical) {
+    return bucketStart(this.first, this.bucket) + logical * this.bucket;
+  }
+
+  logicalOfBar(bar) {
+    return (bar - bucketStart(this.first, this.bucket)) / this.bucket;
+  }
+}
+
+function bucketStart(bar, bucket) {
+  return Math.floor((bar - 1) / bucket) * bucket + 1;
+}
+
+function fall(equity, peak) {
+  return equity === null || !(peak > 0) ? null : Math.min(0, (equity / peak - 1) * 100);
+}

@@ -1,0 +1,407 @@
+// chart.js: draws candles and marks with the chart library; the only module that knows it.
+// The panes come from the set-up script that lightweight-charts-python wrote; feeding them is ours.
+import { TradeLines } from "./tradelines.js";
+import { decimalsFor } from "./format.js";
+
+const RIGHT = 5; // empty candles kept to the right of the newest
+const NEW_BARS = 40; // up to so many changed candles are updates; more are one setData
+const MAX_LINES = 24; // labelled price lines at once
+
+export function loadSetup(address, shape) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `${address}?shape=${encodeURIComponent(shape)}`;
+    script.onload = () => resolve(window.tapedeckChart);
+    script.onerror = () => reject(new Error("The chart's files could not be loaded."));
+    document.head.append(script);
+  });
+}
+
+// The shape that charts.py builds for these indicators, and the pane and place of each.
+export function shapeOf(indicators) {
+  const letters = { line: "l", scatter: "s", histogram: "h" };
+  const panes = new Map([["price", ""]]);
+  const places = indicators.map(({ pane = "price", style }) => {
+    const drawn = panes.get(pane) ?? "";
+    panes.set(pane, drawn + (letters[style] ?? "l"));
+    return { pane: [...panes.keys()].indexOf(pane), series: drawn.length };
+  });
+  return { shape: [...panes.values()].join("."), places, names: [...panes.keys()] };
+}
+
+export class Chart {
+  // `on` is told {range (by the user), cross (logical or null), click (logical)}.
+  constructor(element, setup, { places, names }, indicators, clock, on) {
+    this.element = element;
+    this.panes = setup.panes.map(({ kind, handler, series }, i) => ({
+      kind, handler, api: handler.chart, wrapper: handler.wrapper, name: kind === "indicator" ? names[i] : kind,
+      series: series.map((one) => one.series ?? one),
+    }));
+    this.price = this.panes[0];
+    this.candles = this.price.handler.series;
+    this.volume = this.price.handler.volumeSeries;
+    [this.equity, this.held, this.drawdown] = this.panes.at(-1).series;
+    this.indicators = places.map(({ pane, series }) => this.panes[pane].series[series]);
+    this.declared = indicators;
+    this.clock = clock;
+    this.on = on;
+    this.follow = true;
+    this.lines = new Map();
+    this.base = null; // price at which buy & hold began
+    this.balance = 0;
+    this.range = null;
+    this.tradeLines = new TradeLines();
+    this.candles.attachPrimitive(this.tradeLines);
+    this.prepare();
+  }
+
+  prepare() {
+    for (const pane of this.panes) {
+      const spare = pane === this.price ? [] : [pane.handler.series, pane.handler.volumeSeries];
+      spare.forEach((series) => pane.api.removeSeries(series));
+      pane.api.applyOptions({
+        timeScale: { shiftVisibleRangeOnNewBar: false, visible: pane === this.panes.at(-1), rightOffset: RIGHT,
+          tickMarkFormatter: (time, kind) => this.clock.tick(time, kind), lockVisibleTimeRangeOnResize: true },
+        localization: { timeFormatter: (time) => this.clock.text(time), locale: "en-GB" },
+        rightPriceScale: { minimumWidth: 72, borderVisible: false },
+        handleScale: { axisPressedMouseMove: { time: true, price: true } },
+      });
+      pane.api.timeScale().subscribeVisibleLogicalRangeChange((range) => this.ranged(pane, range));
+      pane.api.subscribeCrosshairMove((param) => this.crossed(pane, param));
+      if (pane.kind === "equity") pane.api.subscribeClick((param) => param.logical !== undefined && this.on.click(param.logical));
+    }
+    const touched = () => (this.hand = performance.now());
+    for (const name of ["pointerdown", "pointermove", "wheel", "touchmove"]) {
+      this.element.addEventListener(name, (event) => (event.type !== "pointermove" || event.buttons) && touched(), { passive: true });
+    }
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.element);
+    this.theme();
+    this.resize();
+  }
+
+  stop() {
+    this.observer.disconnect();
+  }
+
+  // -- size and colours
+
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (!width || !height) return;
+    const own = this.panes.length - 2;
+    const shares = this.panes.map(({ kind }) => (kind === "price" ? Math.max(2.6, 3.6 - own * 0.3) : kind === "equity" ? 1.1 : 1));
+    const sum = shares.reduce((a, b) => a + b);
+    let left = height;
+    this.panes.forEach((pane, i) => {
+      const tall = i === this.panes.length - 1 ? left : Math.round((height * shares[i]) / sum);
+      left -= tall;
+      pane.top = height - left - tall;
+      pane.wrapper.style.height = `${tall}px`;
+      pane.wrapper.style.width = "100%";
+      pane.api.resize(width, tall);
+    });
+    this.width = width;
+    this.on.resized?.();
+  }
+
+  theme() {
+    const css = getComputedStyle(this.element);
+    const token = (name) => css.getPropertyValue(name).trim();
+    const [up, down] = [token("--candle-up"), token("--candle-down")];
+    this.colors = {
+      volumeUp: token("--volume-up"), volumeDown: token("--volume-down"),
+      entry: token("--mark-entry"), exit: token("--mark-exit"), gain: token("--gain-line"), loss: token("--loss-line"),
+      sl: token("--loss-line"), tp: token("--gain-line"), order: token("--mark-order"),
+    };
+    for (const pane of this.panes) {
+      pane.api.applyOptions({
+        layout: { background: { type: "solid", color: token("--chart-back") }, textColor: token("--chart-text"),
+          fontFamily: css.fontFamily, fontSize: 11 },
+        grid: { vertLines: { color: token("--chart-grid") }, horzLines: { color: token("--chart-grid") } },
+        crosshair: { vertLine: { color: token("--chart-cross"), labelBackgroundColor: token("--chart-label") },
+          horzLine: { color: token("--chart-cross"), labelBackgroundColor: token("--chart-label") } },
+      });
+    }
+    document.getElementById("container").style.backgroundColor = token("--chart-back");
+    this.candles.applyOptions({ upColor: token("--candle-up-fill"), downColor: down, borderUpColor: up, borderDownColor: down,
+      wickUpColor: up, wickDownColor: down, borderVisible: true, priceLineVisible: false });
+    this.seriesColors = this.declared.map(({ color }, i) => (color && CSS.supports("color", color) ? color : token(`--series-${(i % 8) + 1}`)));
+    this.indicators.forEach((series, i) => series.applyOptions({ color: this.seriesColors[i], lineWidth: 1.5 > 1 ? 2 : 1 }));
+    this.equity.applyOptions({ color: token("--equity"), lineWidth: 2 });
+    this.held.applyOptions({ color: token("--held"), lineWidth: 1 });
+    this.drawdown.applyOptions({ color: token("--drawdown") });
+    this.tradeLines.colors(this.colors.gain, this.colors.loss);
+    this.drop();
+  }
+
+  // Price lines and markers carry their colour: make them again.
+  drop() {
+    this.markedFor = null;
+    for (const line of this.lines.values()) this.candles.removePriceLine(line.api);
+    this.lines.clear();
+    this.restyled = true;
+  }
+
+  // -- data: one call an animation frame
+
+  paint(data, marks, decimals) {
+    const all = data.replaced || this.restyled || data.count - data.changed > NEW_BARS;
+    if (decimals !== this.decimals) this.precision(decimals);
+    if (all) this.setAll(data);
+    else this.update(data);
+    data.replaced = this.restyled = false;
+    data.changed = data.count;
+    this.data = data;
+    this.marks = marks;
+    this.align();
+    this.mark();
+    this.priceLines();
+  }
+
+  precision(decimals) {
+    this.decimals = decimals;
+    const priceFormat = { type: "price", precision: decimals, minMove: 10 ** -decimals };
+    this.candles.applyOptions({ priceFormat });
+    this.indicators.forEach((series) => series.applyOptions({ priceFormat: { ...priceFormat, precision: Math.min(decimals, 4), minMove: 10 ** -Math.min(decimals, 4) } }));
+  }
+
+  setAll(data) {
+    const { time, open, high, low, close, volume } = data.columns;
+    const points = (column) => time.map((t, i) => (column[i] === null ? { time: t } : { time: t, value: column[i] }));
+    const held = this.heldOf(close);
+    this.candles.setData(time.map((t, i) => ({ time: t, open: open[i], high: high[i], low: low[i], close: close[i] })));
+    this.volume.setData(time.map((t, i) => this.volumeAt(t, volume[i], close[i] >= open[i])));
+    this.indicators.forEach((series, n) => series.setData(points(data.values[n])));
+    this.equity.setData(points(data.equity));
+    this.held.setData(points(held));
+    this.drawdown.setData(points(data.drawdown));
+  }
+
+  update(data) {
+    const { time, open, high, low, close, volume } = data.columns;
+    const point = (t, value) => (value === null || value === undefined ? { time: t } : { time: t, value });
+    for (let i = data.changed; i < data.count; i += 1) {
+      const t = time[i];
+      this.candles.update({ time: t, open: open[i], high: high[i], low: low[i], close: close[i] });
+      this.volume.update(this.volumeAt(t, volume[i], close[i] >= open[i]));
+      this.indicators.forEach((series, n) => series.update(point(t, data.values[n][i])));
+      this.equity.update(point(t, data.equity[i]));
+      this.held.update(point(t, this.heldAt(close[i])));
+      this.drawdown.update(point(t, data.drawdown[i]));
+    }
+  }
+
+  volumeAt(time, value, up) {
+    return value === null ? { time } : { time, value, color: up ? this.colors.volumeUp : this.colors.volumeDown };
+  }
+
+  heldOf(closes) {
+    return closes.map((close) => this.heldAt(close));
+  }
+
+  heldAt(close) {
+    return this.base ? (this.balance * close) / this.base : null;
+  }
+
+  // -- the visible range. It moves only when the newest candle would leave it, or when the data's own numbering moved.
+
+  // Remember what is visible as bars, before the data is replaced.
+  remember() {
+    if (!this.data?.count || !this.range) return null;
+    return { from: this.data.barOfLogical(this.range.from), to: this.data.barOfLogical(this.range.to), bucket: this.data.bucket };
+  }
+
+  // `seen` is what remember() gave, or null for a first sight.
+  restore(seen, { jump = false, same = false } = {}) {
+    this.pending = { seen, jump, same };
+  }
+
+  align() {
+    const { data } = this;
+    if (!data.count) return;
+    const last = data.logicalOfBar(data.last);
+    const newest = Math.floor(last);
+    let range = this.range;
+    if (this.pending) {
+      const { seen, same } = this.pending;
+      this.pending = null;
+      if (!seen) range = this.firstSight(data);
+      else if (same || !this.follow) range = { from: data.logicalOfBar(seen.from), to: data.logicalOfBar(seen.to) };
+      else {
+        // the same number of bars, where they still are: the newest candle may have gone back without the view moving
+        range = { from: data.logicalOfBar(seen.from), to: data.logicalOfBar(seen.to) };
+      }
+    }
+    range ??= this.firstSight(data);
+    if (this.follow) range = this.following(range, newest, data);
+    this.show(range);
+  }
+
+  firstSight(data) {
+    const room = Math.max(20, Math.round(this.width / 7.5));
+    const whole = Math.ceil(this.total / data.bucket);
+    const span = whole + RIGHT <= this.width / 4 ? Math.max(whole + RIGHT, 20) : room;
+    const newest = data.count - 1;
+    const from = Math.max(data.first <= 1 ? -0.5 : -Infinity, newest + RIGHT - span);
+    return { from, to: from + span };
+  }
+
+  following(range, newest, data) {
+    const span = range.to - range.from;
+    const right = Math.min(RIGHT, span * 0.1);
+    if (newest + right > range.to) return { from: newest + right - span, to: newest + right };
+    if (newest < range.from + Math.min(3, span * 0.1)) {
+      const from = Math.max(data.first <= 1 ? -0.5 : -Infinity, newest + right - span);
+      return { from, to: from + span };
+    }
+    return range;
+  }
+
+  show(range) {
+    const shown = this.price.api.timeScale().getVisibleLogicalRange();
+    this.range = range;
+    for (const pane of this.panes) {
+      const own = pane === this.price ? shown : pane.api.timeScale().getVisibleLogicalRange();
+      if (!close(own, range)) this.quiet(() => pane.api.timeScale().setVisibleLogicalRange(range));
+    }
+  }
+
+  quiet(change) {
+    this.moving = true;
+    change();
+    this.moving = false;
+  }
+
+  // A pane was moved: by the user's hand the others follow it, else it is an echo of ours.
+  ranged(pane, range) {
+    if (this.moving || !range || performance.now() - (this.hand ?? -1e9) > 900) return;
+    if (close(range, this.range)) return;
+    this.range = range;
+    for (const other of this.panes) if (other !== pane) this.quiet(() => other.api.timeScale().setVisibleLogicalRange(range));
+    if (!this.data?.count) return;
+    const newest = this.data.logicalOfBar(this.data.last);
+    this.follow = this.data.live && range.to >= newest - 0.5;
+    this.on.range(range);
+    this.mark();
+  }
+
+  fit() {
+    if (!this.data?.count) return;
+    this.show({ from: -0.5, to: this.data.count - 0.5 + RIGHT });
+    this.follow = this.data.live;
+    this.mark();
+  }
+
+  // -- crosshair
+
+  crossed(pane, param) {
+    if (this.crossing) return;
+    const outside = param.logical === undefined || param.point === undefined;
+    this.crossing = true;
+    for (const other of this.panes) {
+      if (other === pane) continue;
+      if (outside || param.time === undefined) other.api.clearCrosshairPosition();
+      else other.api.setCrosshairPosition(-1e12, param.time, other.series.at(0) ?? other.handler.series);
+    }
+    this.crossing = false;
+    this.on.cross(outside ? null : param.logical);
+  }
+
+  // -- marks
+
+  // Markers for the visible window, and a screen either side; made again when the window has moved by half of one.
+  mark() {
+    const { data, marks, range } = this;
+    if (!data?.count || !range) return;
+    const span = range.to - range.from;
+    const [from, to] = [Math.max(0, Math.floor(range.from - span)), Math.min(data.count - 1, Math.ceil(range.to + span))];
+    const known = this.markedFor;
+    const fresh = known && known.version === marks.version && known.bucket === data.bucket && known.first === data.first &&
+      Math.abs(known.at - range.from) < span / 2 && Math.abs(known.span - span) < span / 4;
+    if (fresh) return;
+    this.markedFor = { version: marks.version, bucket: data.bucket, first: data.first, at: range.from, span };
+    const groups = new Map();
+    for (const event of marks.events.values()) {
+      const at = data.indexOf(event.bar_number);
+      if (at < from || at > to) continue;
+      const buys = (event.kind === "opened") === (event.side === "long");
+      const key = at * 2 + (buys ? 0 : 1);
+      const group = groups.get(key) ?? groups.set(key, { at, buys, events: [] }).get(key);
+      group.events.push(event);
+    }
+    const visible = [...groups.values()].filter(({ at }) => at >= range.from && at <= range.to).length;
+    const worded = visible * 46 < this.width; // texts only while they do not run into each other
+    this.candles.setMarkers([...groups.entries()].sort(([a], [b]) => a - b).map(([, group]) => this.marker(data, group, worded)));
+    this.tradeLines.show(marks.within(data.barAt(from), data.barAt(to), data.last), data);
+    this.on.marked?.();
+  }
+
+  marker(data, { at, buys, events }, worded) {
+    const entry = events[0].kind === "opened";
+    const word = events.length > 1 ? `×${events.length}` : worded ? describe(events[0], this.decimals) : "";
+    return {
+      time: data.columns.time[at],
+      position: buys ? "belowBar" : "aboveBar",
+      shape: entry ? (buys ? "arrowUp" : "arrowDown") : "square",
+      color: entry ? this.colors.entry : this.colors.exit,
+      size: entry ? 1 : 0.7,
+      text: word,
+    };
+  }
+
+  // Entry, sl and tp of what is open, and every pending order; each line is moved, not made anew.
+  priceLines() {
+    const wanted = new Map();
+    for (const trade of this.marks.open) {
+      const way = trade.side === "long" ? "Long" : "Short";
+      wanted.set(`e${trade.trade}`, { price: trade.entry_price, title: `${way} ${plain(trade.size)}`, color: this.colors.entry, lineStyle: 0 });
+      if (trade.sl !== null && trade.sl !== undefined) wanted.set(`s${trade.trade}`, { price: trade.sl, title: "SL", color: this.colors.sl, lineStyle: 2 });
+      if (trade.tp !== null && trade.tp !== undefined) wanted.set(`t${trade.trade}`, { price: trade.tp, title: "TP", color: this.colors.tp, lineStyle: 2 });
+    }
+    for (const order of this.marks.orders) {
+      if (order.trade !== null && order.trade !== undefined) continue; // an open trade's own sl or tp: drawn above
+      const way = order.size > 0 ? "Buy" : "Sell";
+      for (const kind of ["stop", "limit"]) {
+        if (order[kind] === null || order[kind] === undefined) continue;
+        wanted.set(`${kind}${order.order}`, { price: order[kind], title: `${way} ${kind}`, color: this.colors.order, lineStyle: 3 });
+      }
+    }
+    const keys = [...wanted.keys()].slice(0, MAX_LINES);
+    for (const [key, line] of this.lines) {
+      if (keys.includes(key)) continue;
+      this.candles.removePriceLine(line.api);
+      this.lines.delete(key);
+    }
+    for (const key of keys) this.priceLine(key, wanted.get(key));
+    this.hiddenLines = wanted.size - keys.length;
+  }
+
+  priceLine(key, options) {
+    const line = this.lines.get(key);
+    if (!line) {
+      this.lines.set(key, { api: this.candles.createPriceLine({ lineWidth: 1, axisLabelVisible: true, ...options }), ...options });
+    } else if (line.price !== options.price || line.title !== options.title) {
+      line.api.applyOptions(options);
+      Object.assign(line, options);
+    }
+  }
+
+  highlight(trade) {
+    this.tradeLines.highlight(trade);
+  }
+}
+
+function close(a, b) {
+  return Boolean(a && b) && Math.abs(a.from - b.from) < 1e-6 && Math.abs(a.to - b.to) < 1e-6;
+}
+
+function plain(size) {
+  return Math.abs(size).toLocaleString("en-US", { maximumFractionDigits: 4 });
+}
+
+function describe(event, decimals) {
+  const price = event.price.toFixed(decimals ?? decimalsFor(event.price));
+  const buys = (event.kind === "opened") === (event.side === "long");
+  return `${buys ? "Buy" : "Sell"} ${plain(event.size)} @ ${price}`;
+}

@@ -1,0 +1,90 @@
+// panels.js: the statistics, position and lists that the server renders. htmx swaps them, or a small morph of our own.
+import { morph } from "./morph.js";
+
+const PACE = 100; // ms: at most ten swaps a second
+
+export class Panels {
+  constructor(element, { seek, light, sort }) {
+    this.element = element;
+    this.waiting = new Map();
+    this.sort = "time";
+    this.shownAt = -PACE;
+    element.addEventListener("click", (event) => this.clicked(event, seek));
+    const lists = element.querySelector("[data-tabs]");
+    lists.addEventListener("pointerover", ({ target }) => light(tradeOf(target)));
+    lists.addEventListener("pointerleave", () => light(null));
+    lists.addEventListener("focusin", ({ target }) => light(tradeOf(target)));
+    lists.addEventListener("focusout", () => light(null));
+    element.querySelector("[data-sort]").addEventListener("change", ({ target }) => {
+      this.sort = target.value;
+      sort(target.value);
+      target.blur();
+    });
+    this.tabs();
+  }
+
+  clicked({ target }, seek) {
+    const row = target.closest("[data-bar-number]");
+    if (row && this.element.contains(row) && !String(getSelection())) seek(Number(row.dataset.barNumber));
+  }
+
+  show(html) {
+    for (const [name, text] of Object.entries(html)) this.waiting.set(name, text);
+    if (!this.waiting.size || this.timer) return;
+    const wait = this.shownAt + PACE - performance.now();
+    this.timer = setTimeout(() => this.flush(), Math.max(0, wait));
+  }
+
+  flush() {
+    this.timer = undefined;
+    this.shownAt = performance.now();
+    for (const [name, text] of this.waiting) {
+      const target = this.element.querySelector(`#${CSS.escape(name)}`);
+      if (target) swap(target, text);
+    }
+    this.waiting.clear();
+    this.counts();
+  }
+
+  // The tabs say how many there are; the fragments know.
+  counts() {
+    for (const badge of this.element.querySelectorAll("[data-count]")) {
+      const count = this.element.querySelector(`#${badge.dataset.count} [data-total]`)?.dataset.total ?? "0";
+      if (badge.textContent !== count) badge.textContent = count;
+    }
+  }
+
+  tabs() {
+    const list = this.element.querySelector("[role=tablist]");
+    const tabs = [...list.querySelectorAll("[role=tab]")];
+    const choose = (tab) => {
+      for (const one of tabs) {
+        const chosen = one === tab;
+        one.setAttribute("aria-selected", String(chosen));
+        one.tabIndex = chosen ? 0 : -1;
+        this.element.querySelector(`#${one.getAttribute("aria-controls")}`).hidden = !chosen;
+      }
+      list.querySelector(".sort").hidden = tab.getAttribute("aria-controls") !== "trades";
+    };
+    list.addEventListener("click", ({ target }) => target.closest("[role=tab]") && choose(target.closest("[role=tab]")));
+    list.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      const at = tabs.indexOf(event.target);
+      if (!by || at < 0) return;
+      event.preventDefault();
+      const next = tabs[(at + by + tabs.length) % tabs.length];
+      choose(next);
+      next.focus();
+    });
+  }
+}
+
+function tradeOf(target) {
+  const row = target.closest?.("[data-trade]");
+  return row ? Number(row.dataset.trade) : null;
+}
+
+function swap(target, html) {
+  if (window.htmx?.swap) window.htmx.swap({ text: html, target, swap: "innerMorph" });
+  else morph(target, html);
+}

@@ -1,0 +1,361 @@
+// player.js: the deck. Messages change the model at once; the page is painted from it at most once an animation frame.
+import { Announcer } from "./announce.js";
+import { Candles } from "./candles.js";
+import { Chart, loadSetup, shapeOf } from "./chart.js";
+import { Clock, decimalsFor } from "./format.js";
+import { listen } from "./keys.js";
+import { Legend } from "./legend.js";
+import { Marks } from "./marks.js";
+import { Panels } from "./panels.js";
+import { connect } from "./socket.js";
+import { Transport } from "./transport.js";
+import { View } from "./view.js";
+
+const POINTS = 10_000; // what the chart draws at full rate, all series together
+const ACK = 250; // ms between acknowledgements
+
+export function mount(element) {
+  const player = new Player(element);
+  player.start();
+  return () => player.stop();
+}
+
+class Player {
+  constructor(element) {
+    this.element = element;
+    this.run = element.dataset.run;
+    this.total = Number(element.dataset.total);
+    this.bar = 0;
+    this.status = "connecting";
+    this.speed = 1;
+    this.seeking = undefined; // bar that the playhead is on its way to; null: the next trade event
+    this.numbers = {};
+    this.conditions = null;
+    this.saved = recall(this.run);
+    this.panels = new Panels(element, { seek: (bar) => this.seek(bar, true), light: (trade) => this.chart?.highlight(trade),
+      sort: (sort) => this.send({ action: "show", sort }) });
+    this.announcer = new Announcer(element.querySelector("[data-announce]"));
+    this.transport = new Transport(element, this);
+    this.notice = element.querySelector("[data-notice]");
+    this.overlay = element.querySelector("[data-overlay]");
+  }
+
+  start() {
+    this.deaf = listen(this);
+    this.leaving = () => keep(this.run, this);
+    addEventListener("pagehide", this.leaving);
+    this.socket = connect({
+      url: this.element.dataset.socket,
+      hello: () => this.hello(),
+      onMessage: (message) => this.receive(message),
+      onOpen: (failures) => this.connected(failures),
+      onLost: (failures, code) => this.lost(failures, code),
+      onClosed: (code, reason) => this.closed(code, reason),
+    });
+    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    this.themed = () => {
+      this.chart?.theme();
+      this.schedule();
+    };
+    this.dark.addEventListener("change", this.themed);
+    this.themes = new MutationObserver(this.themed);
+    this.themes.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "class"] });
+  }
+
+  stop() {
+    this.leaving();
+    removeEventListener("pagehide", this.leaving);
+    this.socket.stop();
+    this.deaf();
+    this.themes.disconnect();
+    this.dark.removeEventListener("change", this.themed);
+    this.chart?.stop();
+  }
+
+  // -- the line
+
+  // A first visit plays from the first bar; a reload, or a lost line, goes on where this page, or else the run, was left.
+  hello() {
+    const message = { action: "start_backtest", run: this.run, frames: true };
+    const resumed = this.meta !== undefined;
+    const bar = resumed ? this.bar : (this.saved?.bar ?? Number(this.element.dataset.playhead));
+    if (bar > 0) message.from_bar = bar;
+    const speed = resumed ? this.speed : this.saved?.speed;
+    if (speed) message.speed = speed;
+    const playing = resumed ? this.status === "playing" : this.saved ? this.saved.playing : bar === 0;
+    message.paused = !playing;
+    this.resumedAt = bar;
+    console.info("Tapedeck: configuration sent", JSON.parse(this.element.dataset.config), message);
+    return message;
+  }
+
+  connected(failures) {
+    console.info("Tapedeck: socket connected", this.element.dataset.socket);
+    if (failures) this.say(`Connected again, at bar ${this.bar}.`, 4000);
+    if (this.conditions) this.socket.send({ action: "pause_on", ...this.conditions });
+    if (this.panels.sort !== "time") this.socket.send({ action: "show", sort: this.panels.sort });
+  }
+
+  lost(failures, code) {
+    this.windows = [];
+    const why = code === 1013 ? "The server is busy." : code === 1012 ? "The server restarts." : "The connection was lost.";
+    this.say(`${why} Trying again${failures > 1 ? ` (attempt ${failures})` : ""}; the page stays at bar ${this.bar}.`);
+    this.wait("Connecting…");
+  }
+
+  closed(code, reason) {
+    if (code !== 1008) return;
+    this.status = this.status === "failed" ? "failed" : "closed";
+    if (!this.failure) this.say(reason || "The server ended the stream. Reload the page to go on.");
+    this.schedule();
+  }
+
+  send(message) {
+    return this.socket.send(message);
+  }
+
+  // -- messages
+
+  receive(message) {
+    this[`on_${message.type}`]?.(message);
+  }
+
+  on_metadata(meta) {
+    const first = this.meta === undefined;
+    this.meta = meta;
+    this.total = meta.total_bars;
+    this.status = meta.status;
+    this.speed = meta.speed;
+    console.info(`Tapedeck: ${meta.total_bars} bars to come`);
+    if (first) this.build(meta);
+    if (first && this.resumedAt > 0) this.say(`Opened at bar ${this.resumedAt}, where you left it.`, 5000);
+    this.schedule();
+  }
+
+  build(meta) {
+    const layout = shapeOf(meta.indicators);
+    const limit = Math.floor(POINTS / (5 + meta.indicators.length));
+    this.candles = new Candles(meta.indicators.map(({ name }) => name), Math.max(400, Math.min(2000, limit)));
+    this.marks = new Marks();
+    this.clock = new Clock(meta.timezone, meta.interval);
+    loadSetup(this.element.dataset.setup, layout.shape).then((setup) => this.open(setup, layout, meta), (error) => this.fail(error.message));
+  }
+
+  open(setup, layout, meta) {
+    this.chart = new Chart(this.element.querySelector("[data-chart]"), setup, layout, meta.indicators, this.clock, {
+      range: () => this.view.moved(),
+      cross: (logical) => this.legend.cross(logical),
+      click: (logical) => this.seek(this.candles.barAt(Math.round(logical)), true),
+      marked: () => this.transport.thinned(this.marks.thinned, this.chart?.hiddenLines),
+      resized: () => this.legend?.place(),
+    });
+    this.chart.balance = meta.initial_balance;
+    this.chart.total = this.total;
+    this.legend = new Legend(this.element.querySelector("[data-legends]"), this.chart, this.clock);
+    this.view = new View(this);
+    this.schedule();
+  }
+
+  on_frame(frame) {
+    const seen = frame.reset ? this.chart?.remember() : null;
+    const back = frame.reset && frame.bar_number < this.bar;
+    this.bar = frame.bar_number;
+    if (frame.reset) {
+      this.candles.reset(frame, true);
+      this.marks.reset(frame);
+      this.marks.rewind(this.bar);
+      this.chart?.restore(seen);
+      this.view?.wasReset(frame, back);
+    } else {
+      if (!this.candles.append(frame)) this.view?.refresh();
+      this.announcer.take(this.marks.take(frame), this.decimals);
+      if (this.candles.replaced) this.marks.forget(this.candles.first);
+    }
+    this.decimals ??= decimalsFor(Math.min(...frame.close.slice(0, 50)));
+    this.hideOverlay();
+    if (document.hidden) this.acknowledge(); // nothing is painted in a hidden tab, and it need not hold the run back
+    this.schedule();
+  }
+
+  on_window(frame) {
+    this.view.answered(frame);
+    this.schedule();
+  }
+
+  on_stats({ html, ...numbers }) {
+    this.numbers = numbers;
+    this.panels.show(html ?? {});
+    if (this.chart && numbers.bar_number === this.candles.last) this.hold(numbers.buy_hold_pct);
+    this.schedule();
+  }
+
+  // Buy & hold is a straight multiple of the close; one defined figure gives the price at which it began.
+  hold(percent) {
+    if (this.chart.base || percent === null || percent === undefined || percent <= -100) return;
+    this.chart.base = this.candles.columns.close.at(-1) / (1 + percent / 100);
+    this.chart.restyled = true;
+  }
+
+  on_state(state) {
+    this.status = state.status;
+    this.speed = state.speed;
+    this.seeking = state.seeking;
+    if (state.pause_on) this.conditions = state.pause_on;
+    if (state.bar_number === 0) this.hideOverlay();
+    if (state.reason) {
+      const words = { entry: "an entry", exit: "an exit", rejected: "a rejected order", drawdown: "the drawdown" };
+      this.say(`Paused at bar ${state.bar_number} on ${words[state.reason]}.`, 6000);
+    }
+    this.schedule();
+  }
+
+  on_complete({ total_bars: bars }) {
+    console.info(`Tapedeck: completed: ${bars} bars`);
+    this.say(`Completed: ${bars.toLocaleString("en-US")} bars.`, 8000);
+    this.announcer.say(`Completed, ${bars} bars.`);
+  }
+
+  on_error(error) {
+    if (error.code === "strategy_error") {
+      this.status = "failed";
+      const place = error.file ? ` (${error.file}, line ${error.line})` : "";
+      const when = error.bar ? `at bar ${error.bar}` : "before the first bar";
+      this.fail(`The strategy stopped ${when}: ${error.message}${error.message.includes(error.file ?? "\0") ? "" : place}`);
+    } else {
+      this.view?.refused();
+      if (this.meta) this.say(error.message, 6000);
+      else this.fail(error.message);
+    }
+    this.schedule();
+  }
+
+  // -- controls
+
+  toggle() {
+    const playing = this.status === "playing";
+    this.send({ action: playing ? "pause" : "play" });
+    this.status = playing ? "paused" : "playing"; // shown at once; the server's state follows
+    this.schedule();
+  }
+
+  step(bars) {
+    this.send({ action: "step", bars });
+  }
+
+  // `travel`: the user asked to be taken there, so the view goes along.
+  seek(bar, travel = false) {
+    if (travel && this.chart) this.chart.follow = true;
+    this.send({ action: "seek", bar: Math.max(0, Math.min(bar, this.total)) });
+  }
+
+  command(action) {
+    if (["next_event", "previous_event", "restart", "end"].includes(action) && this.chart) this.chart.follow = true;
+    this.send({ action });
+  }
+
+  setSpeed(value) {
+    this.speed = value;
+    this.send({ action: "speed", value });
+    try {
+      localStorage.setItem("tapedeck:speed", JSON.stringify(value));
+    } catch {
+      // a browser that keeps nothing still plays
+    }
+    this.schedule();
+  }
+
+  pauseOn(conditions) {
+    this.conditions = conditions;
+    this.send({ action: "pause_on", ...conditions });
+  }
+
+  newest() {
+    if (!this.chart) return;
+    this.chart.follow = true;
+    this.view.newest();
+    this.schedule();
+  }
+
+  fit() {
+    if (!this.chart) return;
+    this.view.fit();
+  }
+
+  // -- painting
+
+  schedule() {
+    this.due ??= requestAnimationFrame(() => {
+      this.due = undefined;
+      this.paint();
+    });
+  }
+
+  paint() {
+    if (this.chart && this.candles.count + this.candles.replaced) {
+      this.chart.paint(this.candles, this.marks, this.decimals ?? 2);
+      this.legend.paint(this.candles);
+      this.view.painted();
+    }
+    this.transport.paint();
+    this.acknowledge();
+  }
+
+  acknowledge() {
+    const now = performance.now();
+    if (this.acked === this.bar) return;
+    if (now - (this.ackedAt ?? -ACK) < ACK) {
+      this.ackLater ??= setTimeout(() => {
+        this.ackLater = undefined;
+        this.acknowledge();
+      }, ACK);
+      return;
+    }
+    this.ackedAt = now;
+    this.acked = this.bar;
+    this.send({ action: "ack", bar: this.bar });
+  }
+
+  // -- words over the chart
+
+  say(text, milliseconds) {
+    clearTimeout(this.silence);
+    this.notice.textContent = text;
+    this.notice.hidden = false;
+    if (milliseconds) this.silence = setTimeout(() => (this.notice.hidden = true), milliseconds);
+  }
+
+  fail(text) {
+    this.failure = text;
+    this.overlay.hidden = true;
+    const box = this.element.querySelector("[data-failure]");
+    box.querySelector("[data-failure-text]").textContent = text;
+    box.hidden = false;
+  }
+
+  wait(text) {
+    if (this.meta) return;
+    this.overlay.hidden = false;
+    this.overlay.querySelector("[data-overlay-text]").textContent = text;
+  }
+
+  hideOverlay() {
+    this.overlay.hidden = true;
+  }
+}
+
+function recall(run) {
+  try {
+    return JSON.parse(sessionStorage.getItem(`tapedeck:${run}`));
+  } catch {
+    return null;
+  }
+}
+
+function keep(run, { bar, status, speed, meta }) {
+  if (!meta) return;
+  try {
+    sessionStorage.setItem(`tapedeck:${run}`, JSON.stringify({ bar, playing: status === "playing", speed }));
+  } catch {
+    // private browsing: the server's own memory of the playhead must do
+  }
+}

@@ -1,0 +1,77 @@
+// socket.js: one WebSocket that comes back by itself. `hello()` gives the first message of each connection.
+const FIRST_WAIT = 250; // ms; doubled at each failure
+const LONGEST_WAIT = 8000;
+const SILENCE = 45000; // the server sends a heartbeat every 15 s; three missed are a dead line
+const DONE = new Set([1000, 1008]); // finished, or refused: coming back would change nothing
+
+export function connect({ url, hello, onMessage, onOpen, onLost, onClosed }) {
+  let socket = null;
+  let failures = 0;
+  let retry = 0;
+  let watchdog = 0;
+  let stopped = false;
+  const waiting = [];
+
+  function open() {
+    clearTimeout(retry);
+    retry = 0;
+    socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
+    socket.onopen = () => {
+      socket.send(JSON.stringify(hello()));
+      onOpen(failures);
+      waiting.splice(0).forEach((message) => socket.send(message));
+      watch();
+    };
+    socket.onmessage = ({ data }) => {
+      failures = 0;
+      watch();
+      onMessage(JSON.parse(data));
+    };
+    socket.onclose = ({ code, reason }) => {
+      clearTimeout(watchdog);
+      socket = null;
+      if (stopped) return;
+      if (DONE.has(code)) onClosed(code, reason);
+      else comeBack(code);
+    };
+  }
+
+  function comeBack(code) {
+    const wait = Math.min(FIRST_WAIT * 2 ** failures, LONGEST_WAIT);
+    failures += 1;
+    onLost(failures, code);
+    retry = setTimeout(open, wait * (0.5 + Math.random() / 2)); // jitter: a restarted server is not stormed
+  }
+
+  function watch() {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => socket?.close(4000, "silence"), SILENCE);
+  }
+
+  function send(message) {
+    const text = JSON.stringify(message);
+    if (socket?.readyState === WebSocket.OPEN) {
+      socket.send(text);
+      return true;
+    }
+    if (socket === null && !retry && !stopped) {
+      waiting.push(text); // closed for good after the run's end: a control opens it again
+      open();
+    }
+    return false;
+  }
+
+  const online = () => socket === null && !stopped && failures > 0 && open();
+  addEventListener("online", online);
+  open();
+  return {
+    send,
+    stop() {
+      stopped = true;
+      clearTimeout(retry);
+      clearTimeout(watchdog);
+      removeEventListener("online", online);
+      socket?.close(1000);
+    },
+  };
+}
