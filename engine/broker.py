@@ -152,7 +152,7 @@ class SimBroker(Matching):
                 trade.close()
             self.meet(bar)
             return
-        if self.open_trades:
+        if self._queue or self.open_trades:
             self.rule.touched.add(rules.FINALIZE_OPEN.name)
         for trade in reversed(tuple(self.open_trades)):
             order = self.place_closing(trade, -trade.size)

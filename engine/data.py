@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engine.bars import Bars
-from engine.series import Clock, Series
+from engine.series import Clock, Series, revealed_index
 
 _COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"}
 
@@ -43,13 +44,14 @@ class Data:
     @property
     def index(self) -> Any:
         """Return the index of the bars revealed so far."""
-        return self._bars.index[: len(self)]
+        bars = len(self)
+        return self._bars.index if bars == len(self._bars) else RevealedIndex(self._bars.index, bars)
 
     @property
     def df(self) -> pd.DataFrame:
         """Return the bars revealed so far as a DataFrame."""
         arrays = {name: np.array(series.array) for name, series in self._columns.items()}
-        return pd.DataFrame(arrays, index=self._own_index())
+        return pd.DataFrame(arrays, index=revealed_index(self._bars.index, len(self)))
 
     @property
     def pip(self) -> float:
@@ -59,6 +61,37 @@ class Data:
             self._pip = float(Decimal(10) ** -int(np.median(decimals)))
         return self._pip
 
-    def _own_index(self) -> Any:
-        # A slice of a pandas index keeps the whole one as its base, so what we hand out is a copy.
-        return self.index.copy(deep=True)
+
+class RevealedIndex:
+    """A pandas index up to the current bar; single items cost no copy of it."""
+
+    __slots__ = ("_bars", "_index")
+
+    def __init__(self, index: Any, bars: int):
+        self._index = index
+        self._bars = bars
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, (int, np.integer)):
+            place = self._bars + key if key < 0 else key
+            if not 0 <= place < self._bars:
+                raise IndexError(f"bar {key} is out of range: {self._bars} bars are revealed")
+            return self._index[place]
+        return self._copy()[key]
+
+    def __len__(self) -> int:
+        return self._bars
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._copy())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._copy(), dtype=dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._copy(), name)
+
+    def _copy(self) -> Any:
+        return revealed_index(self._index, self._bars)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engine.bars import Bars
-from engine.series import Clock, Rows, Series, Values, plain
+from engine.series import Clock, Readable, Rows, Series, Values, plain
 from engine.tape import Indicator
 
 
@@ -101,8 +101,8 @@ _SHORT = {"Open": "O", "High": "H", "Low": "L", "Close": "C", "Volume": "V"}
 def _shown(value: Any) -> str:
     if isinstance(value, (int, float, str, np.number)):
         return str(value)
-    if isinstance(value, (Series, Rows, Values, pd.Series)):
-        name = str(value.name)
+    if isinstance(value, (Readable, Values, pd.Series)):
+        name = str(getattr(value, "name", "") or "")
         return _SHORT.get(name, name)
     if isinstance(value, pd.DataFrame):
         return "df"

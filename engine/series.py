@@ -1,4 +1,4 @@
-"""Series: a column that a strategy can read up to the current bar, and no further."""
+"""Series: columns that a strategy can read up to the current bar, and no further."""
 
 from __future__ import annotations
 
@@ -65,12 +65,74 @@ class Values(np.ndarray):
         return pd.DataFrame(dict(zip(names, rows, strict=True)), index=self._fitting_index())
 
     def _fitting_index(self) -> Any:
-        if self.index is None or len(self.index) < self.shape[-1]:
-            return None
-        return self.index[: self.shape[-1]]
+        return None if self.index is None else revealed_index(self.index, self.shape[-1])
 
 
-class Series:
+def revealed_index(index: Any, bars: int) -> Any:
+    """Return the first `bars` of a pandas index; as a copy, because a slice keeps the whole one as its base."""
+    if bars == len(index):
+        return index
+    return index[:bars].copy(deep=True) if bars < len(index) else None
+
+
+class Readable:
+    """What all readable columns share: they calculate like arrays, and as a truth value mean the current one."""
+
+    __slots__ = ()
+
+    @property
+    def array(self) -> Values:
+        """Return the values revealed so far; the last axis is bars."""
+        raise NotImplementedError
+
+    @property
+    def s(self) -> pd.Series:
+        """Return the values revealed so far (of the first row) as a pandas Series."""
+        return self.array.s
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """Return the values revealed so far as a pandas DataFrame, a column for each row."""
+        return self.array.df
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.array[key]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.array.tolist())
+
+    def __float__(self) -> float:
+        return float(self[-1]) if len(self) else float("nan")
+
+    def __bool__(self) -> bool:
+        return bool(self[-1]) if len(self) else False
+
+    def __int__(self) -> int:
+        return int(self[-1])
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self[-1], digits)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = np.asarray(self.array)
+        return array.astype(dtype) if dtype is not None or copy else array
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return getattr(ufunc, method)(*map(plain, inputs), **options)
+
+    def __getattr__(self, name: str) -> Any:
+        # mean(), shape, dtype ...: whatever an array knows. Dunders would be taken for protocols we do not follow.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.array, name)
+
+    __hash__ = object.__hash__
+
+
+class Series(Readable):
     """One column, cut at the shared clock wherever it is kept: an attribute, a list, a closure.
 
     `[-1]` is the current bar's value. Everything but reading single values goes through an array of what has been
@@ -112,24 +174,17 @@ class Series:
         """Answer what the loaded block cannot: the first read in a block, far bars, positive indices, slices."""
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             bar = self._clock.bar
-            place = bar + key if key < 0 else key
+            place = bar + int(key) if key < 0 else int(key)
             if not 0 <= place < bar:
                 raise IndexError(f"bar {key} of {self.name or 'series'} is out of range: {bar} bars are revealed")
-            if key < 0 and self._block is _NOT_LOADED and self._clock.at:
-                self.load()
+            if key < 0 and self._block is _NOT_LOADED and 0 < self._clock.at <= BLOCK + OVERLAP:
+                self._load()
             return self._values.item(place)
         return self.array[key]
 
-    def load(self) -> Any:
-        """Convert the current block to a list, and return it."""
+    def _load(self) -> None:
         base = self._clock.base
         self._block = self._values[base : base + BLOCK + OVERLAP].tolist()
-        return self._block
-
-    @property
-    def full(self) -> np.ndarray:
-        """Return all values, for the engine's own use before the first bar."""
-        return self._values
 
     def unload(self) -> None:
         """Forget the block: the clock has moved to another one."""
@@ -139,95 +194,66 @@ class Series:
     def array(self) -> Values:
         """Return the values revealed so far, shape (bars revealed,)."""
         bar = self._clock.bar
-        if bar == len(self._values):
-            revealed = self._values.view(Values)
-        else:
-            if self._buffer is None:
-                blank = np.nan if self._values.dtype.kind == "f" else None
-                dtype = self._values.dtype
-                self._buffer = (
-                    np.zeros(len(self._values), dtype) if blank is None else np.full(len(self._values), blank)
-                )
-            if self._shown < bar:
-                self._buffer[self._shown : bar] = self._values[self._shown : bar]
-                self._shown = bar
-            revealed = self._buffer[:bar].view(Values)
+        revealed = (self._values if bar == len(self._values) else self._copied(bar)).view(Values)
         revealed.index = self._index
         revealed.label = self.name
         revealed.flags.writeable = False
         return revealed
 
-    @property
-    def s(self) -> pd.Series:
-        """Return the values revealed so far as a pandas Series."""
-        return self.array.s
-
-    @property
-    def df(self) -> pd.DataFrame:
-        """Return the values revealed so far as a pandas DataFrame."""
-        return self.array.df
+    def _copied(self, bar: int) -> np.ndarray:
+        if self._buffer is None:
+            blank = np.nan if self._values.dtype.kind == "f" else None
+            self._buffer = np.full(len(self._values), blank).astype(self._values.dtype, copy=False)
+        if self._shown < bar:
+            self._buffer[self._shown : bar] = self._values[self._shown : bar]
+            self._shown = bar
+        return self._buffer[:bar]
 
     def __len__(self) -> int:
         return self._clock.base + self._clock.at
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.array.tolist())
-
-    def __float__(self) -> float:
-        return float(self[-1]) if len(self) else float("nan")
-
-    def __bool__(self) -> bool:
-        return bool(self[-1]) if len(self) else False
-
-    def __int__(self) -> int:
-        return int(self[-1])
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return round(self[-1], digits)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = np.asarray(self.array)
-        return array.astype(dtype) if dtype is not None or copy else array
-
-    def __getattr__(self, name: str) -> Any:
-        # mean(), shape, dtype ...: whatever an array knows. Dunders would be taken for protocols we do not follow.
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.array, name)
-
     def __repr__(self) -> str:
         return f"<Series {self.name}: {len(self)} bars>"
 
-    __hash__ = object.__hash__
+
+class Derived(Readable):
+    """A calculation on columns as of one bar: `close > average` costs one comparison until more of it is asked for."""
+
+    __slots__ = ("_bars", "_left", "_operation", "_right")
+
+    def __init__(self, operation: Callable[[Any, Any], Any], left: Any, right: Any):
+        self._operation = operation
+        self._left = left
+        self._right = right
+        self._bars = len(left if isinstance(left, (Series, Derived)) else right)
+
+    def __getitem__(self, key: Any) -> Any:
+        if type(key) is int and -self._bars <= key < 0:
+            place = self._bars + key
+            return self._operation(_value(self._left, place), _value(self._right, place))
+        return self.array[key]
+
+    @property
+    def array(self) -> Values:
+        """Return the values up to the bar of the calculation."""
+        return self._operation(_upto(self._left, self._bars), _upto(self._right, self._bars))
+
+    def __len__(self) -> int:
+        return self._bars
 
 
-def plain(value: Any) -> Any:
-    """Return the array behind a Series or a Rows; anything else as it is."""
-    return value.array if isinstance(value, (Series, Rows)) else value
+def _value(operand: Any, place: int) -> Any:
+    if isinstance(operand, Series):
+        key = place - len(operand)
+        return operand[key]
+    return operand[place - len(operand)] if isinstance(operand, Derived) else operand
 
 
-def _forward(operation: Callable[[Any, Any], Any]) -> Callable[[Series, Any], Any]:
-    def method(self: Any, other: Any) -> Any:
-        return operation(self.array, plain(other))
-
-    return method
+def _upto(operand: Any, bars: int) -> Any:
+    return operand.array[:bars] if isinstance(operand, (Series, Derived)) else operand
 
 
-def _backward(operation: Callable[[Any, Any], Any]) -> Callable[[Series, Any], Any]:
-    def method(self: Any, other: Any) -> Any:
-        return operation(plain(other), self.array)
-
-    return method
-
-
-def _unary(operation: Callable[[Any], Any]) -> Callable[[Series], Any]:
-    def method(self: Any) -> Any:
-        return operation(self.array)
-
-    return method
-
-
-class Rows:
+class Rows(Readable):
     """An indicator of several rows: unpack it, or take a row with `[0]`, or a value with `[0, -1]`."""
 
     __slots__ = ("_rows", "is_indicator", "name", "scatter")
@@ -238,17 +264,11 @@ class Rows:
         self.is_indicator = rows[0].is_indicator
         self.scatter = rows[0].scatter
 
-    @property
-    def full(self) -> np.ndarray:
-        """Return all values, for the engine's own use before the first bar."""
-        return np.vstack([row.full for row in self._rows])
-
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)):
             return self._rows[key]
-        if isinstance(key, tuple) and key and isinstance(key[0], (int, np.integer)):
-            row = self._rows[key[0]]
-            return row[key[1]] if len(key) == 2 else row
+        if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], (int, np.integer)):
+            return self._rows[key[0]][key[1]]
         return self.array[key]
 
     @property
@@ -259,40 +279,51 @@ class Rows:
         stacked.label = self.name
         return stacked
 
-    @property
-    def s(self) -> pd.Series:
-        """Return the first row as a pandas Series."""
-        return self.array.s
-
-    @property
-    def df(self) -> pd.DataFrame:
-        """Return a pandas DataFrame with a column for each row."""
-        return self.array.df
-
     def __len__(self) -> int:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self._rows)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = np.asarray(self.array)
-        return array.astype(dtype) if dtype is not None else array
+    def __bool__(self) -> bool:
+        return bool(self._rows[-1])
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.array, name)
-
-    __hash__ = object.__hash__
+    def __float__(self) -> float:
+        return float(self._rows[-1])
 
 
-_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lt", "le", "eq", "ne", "gt", "ge", "and_", "or_")
-for _kind in (Series, Rows):
-    for _name in _BINARY:
-        _dunder = f"__{_name.rstrip('_')}__"
-        setattr(_kind, _dunder, _forward(getattr(operator, _name)))
-        if _name not in ("lt", "le", "eq", "ne", "gt", "ge"):
-            setattr(_kind, _dunder.replace("__", "__r", 1), _backward(getattr(operator, _name)))
-    for _name in ("neg", "pos", "abs", "invert"):
-        setattr(_kind, f"__{_name}__", _unary(getattr(operator, _name)))
+def plain(value: Any) -> Any:
+    """Return the array behind a readable column; anything else as it is."""
+    return value.array if isinstance(value, Readable) else value
+
+
+def full_values(series: Series | Rows) -> np.ndarray:
+    """Return all values, shape (rows, n_bars): for the engine, before the first bar."""
+    rows = series._rows if isinstance(series, Rows) else [series]
+    return np.vstack([row._values for row in rows])
+
+
+def _calculate(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    simple = (Series, Derived, int, float)
+    if isinstance(left, simple) and isinstance(right, simple):
+        return Derived(operation, left, right)
+    return operation(plain(left), plain(right))
+
+
+def _define(name: str) -> None:
+    operation, dunder = getattr(operator, name), f"__{name.rstrip('_')}__"
+    setattr(Readable, dunder, lambda self, other: _calculate(operation, self, other))
+    if name not in _COMPARISONS:
+        setattr(Readable, dunder.replace("__", "__r", 1), lambda self, other: _calculate(operation, other, self))
+
+
+def _define_unary(name: str) -> None:
+    operation = getattr(operator, name)
+    setattr(Readable, f"__{name}__", lambda self: operation(self.array))
+
+
+_COMPARISONS = ("lt", "le", "eq", "ne", "gt", "ge")
+for _name in (*_COMPARISONS, "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_"):
+    _define(_name)
+for _name in ("neg", "pos", "abs", "invert"):
+    _define_unary(_name)

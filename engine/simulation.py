@@ -5,20 +5,25 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from engine import rules
 from engine.bars import Bars
 from engine.broker import SimBroker
 from engine.data import Data
 from engine.declare import Declarations
 from engine.errors import EngineError, StrategyError
 from engine.ledger import Ledger
-from engine.series import BLOCK, OVERLAP, Clock, Series
+from engine.series import BLOCK, OVERLAP, Clock, Series, full_values
 from engine.strategy import Strategy, strategy_label
 from engine.tape import Tape
+
+# The strategy whose init() runs: helpers called there make indicators of their results.
+initialising: ContextVar[Strategy | None] = ContextVar("initialising", default=None)
 
 
 class Simulation:
@@ -76,7 +81,13 @@ class Simulation:
     @property
     def touched(self) -> set[str]:
         """Return the names of the rules (engine.rules) whose two sides differed so far."""
-        return self.broker.rule.touched
+        touched, first = self.broker.rule.touched, self.tape.first_bar
+        if (
+            self.bar > first
+            and self.tape.ledger.equity(self.bars.close, first, first + 1)[0] != self.tape.initial_balance
+        ):
+            touched.add(rules.START_EQUITY.name)
+        return touched
 
     def advance(self, n: int) -> None:
         """Move `n` bars forward, or to the end, writing the tape.
@@ -101,12 +112,15 @@ class Simulation:
 
     def _start(self, indicators: Mapping[str, Mapping[str, Any]]) -> None:
         self._clock.at = self.total_bars
+        token = initialising.set(self.strategy)
         try:
             self.strategy.init()
         except EngineError:
             raise
         except Exception as error:
             raise _strategy_error(error, self.strategy, None) from error
+        finally:
+            initialising.reset(token)
         extra = []
         if indicators:
             from engine.indicators import build
@@ -181,9 +195,10 @@ class Simulation:
 
 def first_value(series: Any) -> int:
     """Return the first index at which a series, or all rows of one, have a value; 0 when there is none."""
-    rows = np.atleast_2d(series.full)
-    firsts = [np.flatnonzero(~np.isnan(row))[:1] if row.dtype.kind == "f" else [] for row in rows]
-    return max((int(first[0]) for first in firsts if len(first)), default=0)
+    rows = full_values(series)
+    if rows.dtype.kind != "f":
+        return 0
+    return max((int(np.argmax(known)) for known in ~np.isnan(rows)), default=0)
 
 
 def _strategy_error(error: Exception, strategy: Strategy, bar: int | None) -> StrategyError:

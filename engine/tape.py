@@ -234,7 +234,11 @@ class Tape:
     def equity(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the account's value at the close of bars `start` up to `stop`, shape (stop - start,)."""
         start, stop = self._clip(start, stop)
-        return self.ledger.equity(self.bars.close, start, stop)
+        equity = self.ledger.equity(self.bars.close, start, stop)
+        if start < self.first_bar < self.bar and self.settings.get("compat"):
+            # rules.START_EQUITY: they carry the first recorded value back.
+            equity[: self.first_bar - start] = self.ledger.equity(self.bars.close, self.first_bar, self.first_bar + 1)
+        return equity
 
     def cash(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the money that is not in the market at the close of each bar."""
