@@ -226,7 +226,7 @@ def _read_only(values: np.ndarray, dtype: type | None = None) -> np.ndarray:
 
 
 def _storable(values: np.ndarray) -> np.ndarray:
-    """Texts and other objects are kept as text; None stays None."""
+    """Return objects as text, and None for those that are missing; numbers as they are."""
     if values.dtype != object:
         return values
-    return np.array([None if value is None else str(value) for value in values], dtype=object)
+    return np.array([None if missing else str(v) for v, missing in zip(values, pd.isna(values), strict=True)], object)

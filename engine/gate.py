@@ -17,6 +17,7 @@ RANGE = "range"  # a high or low that misses its own open or close by at most 1 
 _PRICES = ("open", "high", "low", "close")
 _NUMBERS = (*_PRICES, "volume")
 _TIME_COLUMNS = ("datetime", "date", "timestamp", "time")
+_EPOCH = 1e8  # numbers from here on are epoch times (of 1973 and later, if seconds), smaller ones are row numbers
 _NOISE = 1e-9  # relative; adjusted prices are products, and a close that is the high may come out a hair above it
 
 
@@ -248,8 +249,8 @@ def _numbers(df: pd.DataFrame, column: Any, name: str, index: pd.Index) -> np.nd
 def _find_index(df: pd.DataFrame) -> pd.Index:
     """Return the index as times, or a RangeIndex when there are none to find."""
     index = df.index
-    if isinstance(index, pd.RangeIndex):
-        named = [c for c in df.columns if isinstance(c, str) and c.strip().lower() in _TIME_COLUMNS]
+    if isinstance(index, pd.RangeIndex) and not (len(index) and abs(index[0]) >= _EPOCH):  # pandas makes evenly spaced
+        named = [c for c in df.columns if isinstance(c, str) and c.strip().lower() in _TIME_COLUMNS]  # epochs one too
         if not named:
             return pd.RangeIndex(len(df))
         index = pd.Index(df[named[0]])
@@ -284,7 +285,7 @@ def _is_mixed(index: pd.Index) -> bool:
 def _from_epoch(index: pd.Index) -> pd.Index:
     values = index.to_numpy(dtype=np.float64)
     largest = float(np.nanmax(np.abs(values))) if len(values) and not np.isnan(values).all() else 0.0
-    if largest < 1e8:  # before 1973 as seconds: more likely row numbers, with some rows left out
+    if largest < _EPOCH:  # row numbers, with some rows left out
         if not np.array_equal(values, np.trunc(values)):
             raise BadBars(f"The index, {values[0]:g} and so on, is neither times nor row numbers.")
         return pd.Index(values.astype(np.int64))
