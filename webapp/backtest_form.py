@@ -14,7 +14,7 @@ from engine.feeds import INTERVALS, check_interval
 from engine.parameters import Parameter
 from webapp.estimate import estimate
 from webapp.filters import plain
-from webapp.forms import DEFAULTS, SPEEDS, default_period, periods, validate
+from webapp.forms import DEFAULTS, SPEEDS, default_period, periods, read_speed, validate
 
 if TYPE_CHECKING:
     from webapp import Services
@@ -137,9 +137,18 @@ class Form:
         return wanted if wanted in dict(self.period_choices) else default_period(self.interval)
 
     @property
-    def speeds(self) -> list[tuple[str, str]]:
-        """Return the speeds to choose from, as (value, label)."""
-        return [(plain(speed), "Instant" if speed == "instant" else f"{plain(speed)}x") for speed in SPEEDS]
+    def speed(self) -> str:
+        """Return the chosen speed as the list spells it; one that cannot be is kept as it was entered."""
+        try:
+            return plain(read_speed(self.value("speed")))
+        except ConfigError:
+            return self.value("speed")
+
+    @property
+    def speed_choices(self) -> list[tuple[str, str]]:
+        """Return the speeds to choose from, and the one entered, as (value, label)."""
+        offered = dict.fromkeys((*map(plain, SPEEDS), self.speed))
+        return [(speed, "Instant" if speed == "instant" else f"{speed}x") for speed in offered]
 
     @property
     def strategy_choices(self) -> list[tuple[str, str]]:

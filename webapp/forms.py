@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine import indicators
 from engine.catalog import Entry
 from engine.config import BacktestConfig
 from engine.errors import ConfigError, EngineError
@@ -259,10 +260,13 @@ def _read_options(name: str, options: Any, example: str) -> dict[str, Any]:
         if not _is_option(value):
             problem = f"The option {shown(option)} of {name} cannot be {shown(value)}."
             raise ConfigError(f"{problem} {example}", field="indicators")
+    indicators.check(name, options)
     return dict(options)
 
 
 def _is_option(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) <= MAX_INDICATORS and not any(isinstance(one, list) or not _is_option(one) for one in value)
     if isinstance(value, str):
         return value.isprintable() and len(value) <= 40
     return isinstance(value, bool | int | float) and abs(value) < 1e9  # NaN compares false

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog, Entry
+from engine.errors import StrategyError
 from engine.simulation import Simulation
 from engine.statistics import Live
 from engine.tape import Tape
@@ -60,9 +62,10 @@ def strategy_of(services: Services, run: Run) -> Entry:
 
 
 def statistics_at(services: Services, run: Run, bar: int) -> tuple[Tape, Live]:
-    """Return the tape of `run`, played to just after `bar` bars, and the statistics that read it."""
+    """Return the tape of `run`, played to just after `bar` bars or to where it fails, and what counts on it."""
     simulation = open_simulation(services, run)
-    simulation.advance(bar)
+    with contextlib.suppress(StrategyError):  # what was played before it failed stays visible
+        simulation.advance(bar)
     return simulation.tape, Live(simulation.tape)
 
 

@@ -72,6 +72,7 @@ def _panel(id: str, name: str, title: str) -> ResponseReturnValue:
     run = services().store.run(id)
     bar = runs.bar_asked(run, request.args.get("bar", type=int))
     tape, live = runs.statistics_at(services(), run, bar)
+    bar = min(bar, tape.bar)
     html = Markup(panels.render(tape, live, bar, request.args.get("sort", "time"))[name])  # our own template made it
     vary = {"Vary": "HX-Request"}
     if wants_fragment():
