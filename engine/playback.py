@@ -85,7 +85,6 @@ class Deck:
         self.playhead = playhead
         self._clock = clock
         self._failure: EngineError | None = None
-        self._blocked = False  # the playhead stands before the bar that failed, and wants to go on
         self._chunk = 32  # bars
         self._took = 0.0  # s for the last chunk
         self._shown = -math.inf
@@ -98,14 +97,12 @@ class Deck:
 
     @property
     def end(self) -> int:
-        """The last bar as far as is known; a bar that failed counts until the failure has been told."""
-        if self.over:
-            return self.simulation.bar + (self._failure is not self.playhead.failure)
-        return len(self.simulation.tape.bars)
+        """The last bar, as far as is known: a failure ends the tape with the bar that failed."""
+        return self.simulation.bar if self.over else len(self.simulation.tape.bars)
 
     def wait(self) -> float | None:
         """Return the seconds until the next turn, None = until a control; spare time goes into simulating ahead."""
-        if self._blocked:
+        if self._failed_here():
             return 0.0
         wait = self.playhead.wait(self._clock())
         if not self.over and (wait is None or wait > 2 * max(AHEAD, self._took)):
@@ -122,7 +119,7 @@ class Deck:
         """
         if self.playhead.stopped:
             return None
-        if self._blocked:
+        if self._failed_here():
             return self._fail()
         if self.playhead.travelling:
             return self._travel()
@@ -134,12 +131,12 @@ class Deck:
         if goal is None or goal > self.simulation.bar:
             self._simulate(self.end if goal is None else goal, BUDGET)
             goal = head.destination(tape, self.end)
-        if goal is None and self.over:
-            goal = self.end
-        if goal is None or (goal > self.simulation.bar and not self.over):
+        if self.over:
+            goal = min(self.end, self.end if goal is None else goal)
+        if goal is None or goal > self.simulation.bar:
             return None
-        self._block_beyond(goal)
-        start, stop = head.bar, min(goal, self.simulation.bar)
+        head.end = self.end
+        start, stop = head.bar, goal
         kind = head.arrive(stop)
         return Move(tape.frame(min(start, stop), stop), kind)
 
@@ -149,14 +146,12 @@ class Deck:
         due = head.due(now)
         self._simulate(due, BUDGET)
         head.end = self.end
-        due = min(due, head.end)
         start, stop = head.bar, min(due, self.simulation.bar)
         if head.most is not None:
             stop = min(stop, start + head.most)
-        elif head.speed == INSTANT and stop < due and not self.over and now - self._shown < GLANCE:
+        elif head.speed == INSTANT and stop < head.end and now - self._shown < GLANCE:
             return None
         if stop <= start:
-            self._block_beyond(due)
             return None
         reason = None
         if head.conditions:
@@ -165,16 +160,16 @@ class Deck:
         self._shown = now
         return Move(tape.frame(start, stop), FORWARD)
 
-    def _block_beyond(self, goal: int) -> None:
-        self.playhead.end = self.end
-        self._blocked = self._failure is not None and goal > self.simulation.bar
+    def _failed_here(self) -> bool:
+        """Say whether the playhead stands at the bar that failed, and was not told."""
+        head = self.playhead
+        return self._failure is not None and head.failure is None and head.bar >= self.simulation.bar
 
     def _fail(self) -> Move:
         head, tape = self.playhead, self.simulation.tape
-        self._blocked = False
         head.failure = self._failure
         head.end = self.end
-        head.advance(head.bar)
+        head.advance(min(head.bar, self.end))
         if self._failure is not None and not head.hold:
             raise self._failure
         return Move(tape.frame(head.bar, head.bar), FAILED)

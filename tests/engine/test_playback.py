@@ -46,7 +46,7 @@ class Simulated:
     def __init__(self, n: int, clock: Clock, *, cost=0.0, events=(), fails=None, closes=None):
         self.tape = Tape(build.bars(closes or [100.0] * n))
         self.clock, self.cost, self.fails = clock, cost, fails
-        self.events = {bar: kind for bar, kind in events}
+        self.events = dict(events)
         self.longest = 0.0
 
     @property
@@ -62,6 +62,7 @@ class Simulated:
         for bar in range(self.bar, min(self.bar + n, len(self.tape.bars))):
             self.clock.now += self.cost
             if bar == self.fails:
+                self.tape.bar = bar + 1
                 raise StrategyError("division by zero", file="mine.py", line=3, bar=bar)
             if bar in self.events:
                 kind = self.events[bar]
@@ -305,15 +306,15 @@ def test_a_strategy_that_fails_ends_play_at_its_bar():
     viewer = Viewer(100, fails=37)
     with pytest.raises(StrategyError, match="division"):
         viewer.watch()
-    assert viewer.stops == list(range(1, 38))
+    assert viewer.stops == list(range(1, 39))
     assert viewer.head.status == "failed"
 
 
 def test_a_failure_ahead_of_the_playhead_is_not_told_before_it_is_due():
     viewer = Viewer(100, fails=37, hold=True)
-    viewer.at(1.01, viewer.head.pause).at(8, viewer.head.step, 16).at(9, viewer.head.step, 1).watch()
+    viewer.at(1.01, viewer.head.pause).at(8, viewer.head.step, 16).at(9, viewer.head.step, 5).watch()
     assert [(kind, stop) for _, kind, _, stop in viewer.moves[20:]] == [
-        (FORWARD, 21), (FORWARD, 37), (FORWARD, 37), (FAILED, 37),
+        (FORWARD, 21), (FORWARD, 37), (FORWARD, 38), (FAILED, 38),
     ]  # fmt: skip
 
 
@@ -321,7 +322,7 @@ def test_a_failed_run_can_still_be_rewound_and_played():
     viewer = Viewer(100, fails=37, hold=True, speed="instant")
     viewer.at(1, viewer.head.seek, 30).at(2, viewer.head.play).at(3, viewer.head.next_event).watch()
     assert [(kind, stop) for _, kind, _, stop in viewer.moves] == [
-        (FORWARD, 37), (FAILED, 37), (JUMP, 30), (FORWARD, 37), (JUMP, 37),
+        (FORWARD, 38), (FAILED, 38), (JUMP, 30), (FORWARD, 38), (JUMP, 38),
     ]  # fmt: skip
     assert viewer.head.status == "failed"
 

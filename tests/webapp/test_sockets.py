@@ -1,0 +1,467 @@
+"""What is put around a WebSocket: each test fails when its answer is taken away."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+import simple_websocket
+from flask import Flask, request
+from flask_sock import Sock
+
+from tests.conftest import serving
+from webapp import sockets
+from webapp.sockets import Channel, Ended, Inbox, Line
+
+PATIENCE = 20  # seconds
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of a connection over TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    far.settimeout(PATIENCE)
+    with near, far:
+        yield near, far
+
+
+def read(sock: socket.socket, size: int) -> bytes:
+    """Return exactly `size` bytes."""
+    parts = []
+    while size:
+        part = sock.recv(size)
+        assert part, "the connection ended"
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+# The line
+
+
+class Sip:
+    """A socket that takes at most seven bytes a write, as a full one may."""
+
+    def __init__(self, raw):
+        self.raw = raw
+
+    def send(self, data) -> int:
+        return self.raw.send(bytes(data[:7]))
+
+    def __getattr__(self, name):
+        return getattr(self.raw, name)
+
+
+def test_a_write_is_whole_though_the_socket_takes_only_parts(pair):
+    near, far = pair
+    line = Line(Sip(near))
+    assert line.send(b"x" * 1000) == 1000
+    assert read(far, 1000) == b"x" * 1000
+
+
+def test_writes_of_several_threads_do_not_mix(pair):
+    near, far = pair
+    line = Line(near)
+    size, each = 300_000, 5
+
+    def write(letter: bytes) -> None:
+        for _ in range(each):
+            line.send(letter * size)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b", b"c")]
+    for thread in threads:
+        thread.start()
+    messages = [read(far, size) for _ in range(len(threads) * each)]
+    for thread in threads:
+        thread.join()
+    assert all(len(set(message)) == 1 for message in messages)
+
+
+def test_a_reader_that_takes_nothing_is_given_up(pair):
+    line = Line(pair[0], stall=0.2)
+    with pytest.raises(TimeoutError):
+        while True:
+            line.send(b"x" * 1_000_000)
+    with pytest.raises(OSError, match="closed"):
+        line.send(b"more")
+
+
+def test_a_reader_that_is_slow_is_waited_for(pair):
+    near, far = pair
+    line = Line(near, stall=1)
+    size = 15_000_000
+    done = threading.Event()
+
+    def drink() -> None:
+        taken = 0
+        while taken < size:
+            done.wait(0.005)  # longer than the limit altogether, though never silent for long
+            taken += len(far.recv(50_000))
+
+    thread = threading.Thread(target=drink)
+    thread.start()
+    line.send(b"x" * size)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_silence_of_the_other_side_is_no_fault(pair):
+    near, far = pair
+    line = Line(near, stall=0.05)
+    heard: list[bytes] = []
+    thread = threading.Thread(target=lambda: heard.append(line.recv(10)))
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    far.send(b"hello")
+    thread.join(PATIENCE)
+    assert heard == [b"hello"]
+
+
+def test_ending_a_line_wakes_its_reader_and_leaves_the_descriptor_to_the_server(pair):
+    near, far = pair
+    line = Line(near)
+    thread = threading.Thread(target=line.recv, args=(10,))
+    thread.start()
+    line.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert near.fileno() > 0
+    assert far.recv(1) == b""
+
+
+def test_nothing_follows_a_close(pair):
+    line = Line(pair[0])
+    line.send(b"\x88\x02\x03\xe8")
+    with pytest.raises(BrokenPipeError):
+        line.send(b"\x81\x01x")
+
+
+def test_the_kernel_holds_little_for_a_reader(pair):
+    Line(pair[0])
+    assert pair[0].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * sockets.BUFFER
+    assert pair[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+# The inbox
+
+
+def test_an_inbox_holds_a_bounded_number_of_messages():
+    inbox = Inbox()
+    for n in range(10_000):
+        inbox.append(str(n))
+    assert len(inbox) <= sockets.WAITING
+    assert inbox.flooded
+
+
+def test_an_inbox_holds_a_bounded_number_of_bytes():
+    inbox = Inbox()
+    for _ in range(10):
+        inbox.append("x" * sockets.MESSAGE)
+    assert sum(map(len, inbox)) <= 4 * sockets.MESSAGE
+    assert inbox.flooded
+
+
+def test_an_inbox_is_flooded_by_messages_that_come_too_fast_though_they_are_read():
+    now = [0.0]
+    inbox = Inbox(lambda: now[0])
+    for _ in range(sockets.RATE[0]):
+        inbox.append("x")
+        inbox.pop()
+        now[0] += 0.001
+    assert not inbox.flooded
+    inbox.append("x")
+    assert inbox.flooded
+
+
+def test_several_clicks_a_second_are_no_flood():
+    now = [0.0]
+    inbox = Inbox(lambda: now[0])
+    for _ in range(10_000):
+        inbox.append("x")
+        inbox.pop()
+        now[0] += 0.02
+    assert not inbox.flooded
+
+
+# A server with the channel
+
+
+Handler = Callable[[Channel], None]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Handler], str]]:
+    """A function that serves one handler of a channel and returns the address."""
+    stack = []
+
+    def start(handler: Handler) -> str:
+        app, sock = Flask(__name__), Sock()
+        app.config["SOCK_SERVER_OPTIONS"] = sockets.OPTIONS
+        app.before_request(lambda: sockets.check_handshake(request.environ, origin_allowed=True))
+        app.add_url_rule("/", "home", lambda: "home")
+
+        @sock.route("/ws")
+        def route(ws) -> None:
+            channel = Channel(ws)
+            code = sockets.DONE
+            try:
+                handler(channel)
+            except Ended as end:
+                code = end.code
+            except sockets.GONE:
+                pass
+            finally:
+                channel.close(code)
+
+        sock.init_app(app)
+        stack.append(serving(app))
+        return stack[-1].__enter__().replace("http", "ws") + "/ws"
+
+    yield start
+    for server in stack:
+        server.__exit__(None, None, None)
+
+
+def test_messages_of_every_size_arrive_as_they_were_sent(serve):
+    sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000]
+
+    def send_all(channel: Channel) -> None:
+        for size in sizes:
+            channel.send(b"x" * size)
+
+    client = simple_websocket.Client(serve(send_all))
+    assert [len(client.receive(timeout=PATIENCE)) for _ in sizes] == sizes
+
+
+def test_pings_of_a_client_do_not_break_into_a_long_message(serve):
+    url = serve(lambda channel: [channel.send(b"x" * 400_000) for _ in range(20)])
+    raw = open_by_hand(url)
+    ping = b"\x89\x80" + b"\0\0\0\0"
+    pinging = threading.Event()
+
+    def pester() -> None:
+        with suppress(OSError):
+            while not pinging.wait(0.001):
+                raw.send(ping)
+
+    thread = threading.Thread(target=pester)
+    thread.start()
+    messages = 0
+    while True:
+        opcode, payload = frame(raw)
+        if opcode == 0x8:
+            break
+        assert opcode in (0x1, 0xA)
+        if opcode == 0x1:
+            assert payload == b"x" * 400_000
+            messages += 1
+    pinging.set()
+    thread.join()
+    raw.close()
+    assert messages == 20
+
+
+def test_a_close_is_answered_and_not_cut(serve):
+    closed = threading.Event()
+
+    def wait(channel: Channel) -> None:
+        try:
+            channel.receive(PATIENCE)
+        finally:
+            closed.set()
+
+    url = serve(wait)
+    for _ in range(20):
+        raw = open_by_hand(url)
+        raw.send(b"\x88\x82\0\0\0\0" + struct.pack("!H", 1000))
+        assert frame(raw) == (0x8, struct.pack("!H", 1000))
+        assert raw.recv(100) == b""  # no HTTP after it
+        raw.close()
+    assert closed.wait(PATIENCE)
+
+
+def test_a_handler_that_ends_says_goodbye_and_nothing_more(serve):
+    def end(channel: Channel) -> None:
+        raise Ended(sockets.LATER, "later")
+
+    raw = open_by_hand(serve(end))
+    opcode, payload = frame(raw)
+    assert (opcode, struct.unpack("!H", payload[:2])[0]) == (0x8, 1013)
+    raw.send(b"\x88\x82\0\0\0\0" + struct.pack("!H", 1013))
+    assert raw.recv(100) == b""
+    raw.close()
+
+
+def test_a_client_that_vanishes_frees_its_handler(serve):
+    freed = threading.Event()
+
+    def wait(channel: Channel) -> None:
+        try:
+            channel.receive(PATIENCE)
+        finally:
+            freed.set()
+
+    raw = open_by_hand(serve(wait))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with RST
+    raw.close()
+    assert freed.wait(PATIENCE)
+
+
+def test_a_message_that_is_too_large_closes_with_1009(serve):
+    client = simple_websocket.Client(serve(lambda channel: channel.receive(PATIENCE)))
+    client.send("x" * (sockets.MESSAGE + 1))
+    with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+        client.receive(timeout=PATIENCE)
+    assert closed.value.reason == 1009
+
+
+def test_a_flood_is_noticed_and_costs_bounded_memory(serve):
+    seen: list[int] = []
+    busy = threading.Event()
+
+    def watch(channel: Channel) -> None:
+        while not channel.flooded:
+            busy.wait(0.01)  # the handler is busy elsewhere
+        seen.append(len(channel._ws.input_buffer))
+        raise Ended(sockets.POLICY, "Too many messages.")
+
+    client = simple_websocket.Client(serve(watch))
+    for _ in range(sockets.WAITING + 1):
+        client.send("x" * 30)
+    with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+        client.receive(timeout=PATIENCE)
+    assert closed.value.reason == 1008
+    assert seen == [sockets.WAITING]
+
+
+def test_drain_wakes_every_handler_and_ends_those_that_do_not_listen(serve, monkeypatch):
+    board = sockets.Switchboard()
+    woken, deaf = threading.Event(), threading.Event()
+
+    def listen(channel: Channel) -> None:
+        board.add(channel, 10)
+        try:
+            if channel.receive(PATIENCE) == "deaf":
+                deaf.set()
+                while True:
+                    channel.send(b"x" * 1_000_000)
+            woken.set()
+            raise Ended(sockets.RESTART, "restart")
+        finally:
+            board.remove(channel)
+
+    url = serve(listen)
+    good = simple_websocket.Client(url)
+    bad = open_by_hand(url)
+    bad.send(b"\x81\x84\0\0\0\0deaf")
+    assert deaf.wait(PATIENCE)
+    board.drain(patience=0.5)
+    with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+        good.receive(timeout=PATIENCE)
+    assert closed.value.reason == 1012
+    deadline = time.monotonic() + PATIENCE
+    while len(board) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert len(board) == 0
+    bad.close()
+
+
+def test_a_switchboard_admits_no_more_than_its_limit():
+    board = sockets.Switchboard()
+    first, second = object(), object()
+    assert board.add(first, 1)
+    assert not board.add(second, 1)
+    board.remove(first)
+    assert board.add(second, 1)
+
+
+# The handshake
+
+GOOD = {
+    "Host": "{host}",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "start", "status"),
+    [
+        pytest.param({}, "GET /ws HTTP/1.1", 101, id="a good one"),
+        pytest.param({"Sec-WebSocket-Key": None}, "GET /ws HTTP/1.1", 400, id="no key"),
+        pytest.param({"Sec-WebSocket-Key": "short"}, "GET /ws HTTP/1.1", 400, id="a short key"),
+        pytest.param({"Sec-WebSocket-Key": "!" * 24}, "GET /ws HTTP/1.1", 400, id="a key that is not base64"),
+        pytest.param({"Sec-WebSocket-Key": "A" * 24}, "GET /ws HTTP/1.1", 400, id="18 bytes"),
+        pytest.param({"Sec-WebSocket-Version": None}, "GET /ws HTTP/1.1", 426, id="no version"),
+        pytest.param({"Sec-WebSocket-Version": "8"}, "GET /ws HTTP/1.1", 426, id="an old version"),
+        pytest.param({"Host": None}, "GET /ws HTTP/1.1", 400, id="no host"),
+        pytest.param({}, "GET /ws HTTP/1.0", 400, id="HTTP/1.0"),
+        pytest.param({}, "POST /ws HTTP/1.1", 400, id="a POST"),
+        pytest.param(
+            {"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=99"}, "GET /ws HTTP/1.1", 101,
+            id="a bad deflate parameter is not looked at",
+        ),
+    ],
+)  # fmt: skip
+def test_a_handshake_is_checked_while_http_can_still_be_spoken(serve, caplog, changes, start, status):
+    caplog.set_level(logging.ERROR)
+    answer = shake(serve(lambda channel: None), changes, start)
+    assert int(answer.split()[1]) == status
+    assert not caplog.records  # no traceback
+    assert b"permessage-deflate" not in answer
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"), [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), (None, False)]
+)
+def test_is_loopback(address, yes):
+    assert sockets.is_loopback(address) is yes
+
+
+def shake(url: str, changes: dict[str, str | None] | None = None, start: str = "GET /ws HTTP/1.1") -> bytes:
+    """Return the head of the answer to a handshake made by hand."""
+    raw, answer = _shake(url, changes or {}, start)
+    raw.close()
+    return answer
+
+
+def open_by_hand(url: str) -> socket.socket:
+    """Return the raw socket of an accepted handshake."""
+    raw, answer = _shake(url, {}, "GET /ws HTTP/1.1")
+    assert answer.startswith(b"HTTP/1.1 101")
+    return raw
+
+
+def _shake(url: str, changes: dict[str, str | None], start: str) -> tuple[socket.socket, bytes]:
+    host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
+    headers = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    lines = [start, *(f"{name}: {value.format(host=f'{host}:{port}')}" for name, value in headers.items()), "", ""]
+    raw = socket.create_connection((host, int(port)), timeout=PATIENCE)
+    raw.sendall("\r\n".join(lines).encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += raw.recv(1)
+    return raw, answer
+
+
+def frame(raw: socket.socket) -> tuple[int, bytes]:
+    """Return the opcode and payload of the next frame of a server, which must be whole and plain."""
+    first, size = read(raw, 2)
+    assert first & 0xF0 == 0x80, f"not a frame of ours: {first:#x}"
+    if size == 126:
+        (size,) = struct.unpack("!H", read(raw, 2))
+    elif size == 127:
+        (size,) = struct.unpack("!Q", read(raw, 8))
+    return first & 0x0F, read(raw, size)

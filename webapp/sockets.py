@@ -1,0 +1,305 @@
+"""Sockets: what a WebSocket needs around it in this stack: a checked start, whole writes, bounded reading, an end.
+
+simple-websocket leaves these to its host: it writes without a lock and without looking at how much was taken, waits for
+ever on a reader that takes nothing, keeps any number of messages, and wakes its handler before its Close is written.
+Pings by its timer stay off: it takes a slow reader's silence for absence.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import logging
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from simple_websocket import ConnectionClosed
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
+from wsproto.utilities import LocalProtocolError
+
+STALL = 20.0  # s in which a reader must take at least one byte of what is written
+BUFFER = 262_144  # bytes the kernel may hold for a reader: small, so that back-pressure is felt early
+VANISHED = 20_000  # ms until bytes that nobody acknowledges end the connection (Linux)
+CHUNK = 65_536  # bytes a write
+MESSAGE = 65_536  # bytes in a message from a client
+WAITING = 256  # messages from a client that may wait
+RATE = 1000, 10.0  # messages from a client in so many seconds
+FAREWELL = 1.0  # s for the other side to answer our Close
+
+DONE, POLICY, BROKEN, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
+GONE = (ConnectionClosed, LocalProtocolError, OSError)  # LocalProtocolError: the peer's Close was answered meanwhile
+
+_CLOSE, _PING, _TEXT = 0x88, 0x89, 0x81
+_KEYS = ("werkzeug.socket", "gunicorn.socket")
+
+log = logging.getLogger(__name__)
+
+
+class Ended(Exception):
+    """A stream ends, with the close code and the reason to give."""
+
+    def __init__(self, code: int, reason: str):
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Upgrade(HTTPException):
+    """The WebSocket version asked for is not spoken here."""
+
+    code = 426
+    description = "This address speaks WebSocket version 13 only."
+
+    def get_headers(self, *_: Any) -> list[tuple[str, str]]:
+        """Name the version that is spoken."""
+        return [("Content-Type", "text/html; charset=utf-8"), ("Sec-WebSocket-Version", "13")]
+
+
+class Line:
+    """A server's raw socket, made safe for one writer among several threads and one reader.
+
+    A write takes all or raises; nothing follows a Close. The server that owns the socket closes it: closed here, its
+    number might be another connection's by the time that the server does.
+    """
+
+    def __init__(self, raw: socket.socket, stall: float = STALL):
+        self._raw = raw
+        self._lock = threading.Lock()
+        self._dead = False
+        self._closed = False
+        raw.settimeout(stall)
+        with suppress(OSError):  # not every socket has these
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED)
+
+    def send(self, data: bytes) -> int:
+        """Write all of `data`, alone.
+
+        Raises:
+            OSError: the other side is gone, or took no byte in `stall` seconds; the line is dead from then on.
+        """
+        with self._lock:
+            if self._dead or self._closed:
+                raise BrokenPipeError("the socket is closed")
+            view = memoryview(data)
+            try:
+                while view:
+                    view = view[self._raw.send(view[:CHUNK]) :]
+            except OSError:
+                self.end()
+                raise
+            self._closed = data[:1] == b"\x88"
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        """Wait for bytes, however long they take to come."""
+        while True:
+            try:
+                return self._raw.recv(size)
+            except TimeoutError:
+                if self._dead:
+                    return b""
+
+    def end(self) -> None:
+        """End both directions at once; whoever reads or writes is woken."""
+        self._dead = True
+        with suppress(OSError):
+            self._raw.shutdown(socket.SHUT_RDWR)
+
+    close = end
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._raw.fileno()
+
+
+class Inbox(list[Any]):
+    """Messages that wait to be read: not too many, not too large together, not too fast; then `flooded`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.flooded = False
+        self._clock = clock
+        self._times: deque[float] = deque(maxlen=RATE[0])
+
+    def append(self, message: Any) -> None:
+        """Take a message, or drop it and be flooded: what is dropped cannot be made up for."""
+        now = self._clock()
+        fast = len(self._times) == RATE[0] and now - self._times[0] < RATE[1]
+        self._times.append(now)
+        if self.flooded or fast or len(self) >= WAITING or sum(map(len, self)) + len(message) > 4 * MESSAGE:
+            self.flooded = True
+        else:
+            super().append(message)
+
+    def wake(self) -> None:
+        """Put in an empty message, which only wakes the reader."""
+        super().append("")
+
+
+class Reader(threading.Thread):
+    """simple-websocket's reading thread. It gives the socket its bounded inbox before anything can arrive."""
+
+    def __init__(self, target: Any):
+        super().__init__(target=target, daemon=True)
+        target.__self__.input_buffer = Inbox()
+
+
+OPTIONS = {"max_message_size": MESSAGE, "thread_class": Reader}
+
+
+class Channel:
+    """An accepted WebSocket as its handler uses it."""
+
+    def __init__(self, ws: Any):
+        self._ws = ws
+        self._line: Line = ws.sock
+        self._inbox: Inbox = ws.input_buffer
+        self.said = self.sent = time.monotonic()  # last message; last write of any kind
+
+    @property
+    def flooded(self) -> bool:
+        """Whether the client sent more than it may."""
+        return self._inbox.flooded
+
+    def send(self, text: bytes) -> None:
+        """Send one text message of UTF-8.
+
+        Raises one of GONE.
+        """
+        # The library's own way costs twenty times as much, for extensions that were refused at the handshake.
+        self._write(_TEXT, text)
+        self.said = self.sent
+
+    def ping(self) -> None:
+        """Send a ping, for the kernel to notice a reader that is no longer there."""
+        self._write(_PING, b"")
+
+    def receive(self, timeout: float | None) -> str | bytes | None:
+        """Return the next message, None when there is none in `timeout` seconds (None = wait), "" when woken.
+
+        Raises one of GONE.
+        """
+        if timeout == 0 and not self._inbox and self._ws.connected:
+            return None
+        return self._ws.receive(timeout=timeout)
+
+    def wake(self) -> None:
+        """Let `receive` return, from another thread."""
+        self._inbox.wake()
+        self._ws.event.set()
+
+    def close(self, code: int = DONE, reason: str = "") -> None:
+        """Say goodbye, let the other side answer, and end the connection."""
+        with suppress(*GONE):
+            self._ws.close(code, reason[:120])
+        self._ws.connected = False
+        self._ws.thread.join(FAREWELL)
+        self._line.end()
+
+    def end(self) -> None:
+        """End the connection without a word, from another thread."""
+        self._line.end()
+
+    def _write(self, opcode: int, data: bytes) -> None:
+        if not self._ws.connected:
+            raise ConnectionClosed(self._ws.close_reason, self._ws.close_message)
+        size = len(data)
+        if size < 126:
+            head = struct.pack("!BB", opcode, size)
+        elif size < 65_536:
+            head = struct.pack("!BBH", opcode, 126, size)
+        else:
+            head = struct.pack("!BBQ", opcode, 127, size)
+        self._line.send(head + data)
+        self.sent = time.monotonic()
+
+
+class Switchboard:
+    """The channels that are open in this process, so that it can stop in good order."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._open: set[Channel] = set()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, channel: Channel, limit: int) -> bool:
+        """Count `channel` in, unless there are `limit` already."""
+        with self._lock:
+            if len(self._open) >= limit:
+                return False
+            self._open.add(channel)
+            return True
+
+    def remove(self, channel: Channel) -> None:
+        """Count it out."""
+        with self._lock:
+            self._open.discard(channel)
+
+    def drain(self, patience: float = 1.5) -> None:
+        """Ask every handler to close with 1012; after `patience` seconds end what is still open."""
+        self.draining = True
+        for channel in self._listed():
+            channel.wake()
+        deadline = time.monotonic() + patience
+        while self._open and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for channel in self._listed():
+            channel.end()
+
+    def _listed(self) -> list[Channel]:
+        with self._lock:
+            return list(self._open)
+
+
+switchboard = Switchboard()
+
+
+def check_handshake(environ: dict[str, Any], origin_allowed: bool) -> None:
+    """Refuse a handshake that the library would stumble over, or that came from elsewhere; then arm the socket.
+
+    Raises:
+        BadRequest, Forbidden, Upgrade: while an HTTP answer can still be given.
+    """
+    if environ.get("REQUEST_METHOD") != "GET" or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
+        raise BadRequest("A WebSocket starts with a GET request of HTTP/1.1.")
+    if "," in environ.get("HTTP_HOST", ",") or not environ["HTTP_HOST"]:
+        raise BadRequest("A WebSocket request names exactly one host.")
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
+        raise Upgrade
+    if not _good_key(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")):
+        raise BadRequest("The request has no valid Sec-WebSocket-Key.")
+    if not origin_allowed:
+        raise Forbidden("This socket may only be opened by Tapedeck's own pages, or on this machine.")
+    # Deflate would cost most of the streams that a server can hold, and open the door to bombs.
+    environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    for key in _KEYS:
+        if key in environ:
+            environ[key] = Line(environ[key])
+
+
+def is_loopback(address: str | None) -> bool:
+    """Say whether `address` is this machine."""
+    try:
+        return ipaddress.ip_address(address or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _good_key(key: str) -> bool:
+    try:
+        return len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,148 @@
+"""Windows: what the page's chart shows, in columns: new bars, or the candles of a stretch with what happened there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.playback import INSTANT, Playhead
+from engine.tape import CLOSED, OPENED, REDUCED, REJECTED, RUIN, Indicator, Tape
+from webapp import protocol
+from webapp.book import Book
+
+CANDLES = 2_000  # at most so many in a window: what a chart moves at 60 frames a second
+MARKS = 400  # events, and trades, in a window
+PER_SECOND = 500.0  # candles that a chart can append; above it they are made of several bars
+_MARKED = np.array(sorted((OPENED, REDUCED, CLOSED, REJECTED, RUIN)), np.uint8)
+_QUIET = frozenset(("entry", "exit", "log"))  # kinds of events after which no order or trade stands otherwise
+
+
+class Windows:
+    """The chart of one page. `bucket` is how many bars a candle has that the page shows now.
+
+    Bars go out as soon as they are played, never before: every message ends at the playhead or further back.
+    """
+
+    def __init__(self, tape: Tape, head: Playhead, book: Book | None = None):
+        self.tape = tape
+        self.head = head
+        self.bucket = 1
+        self.book = book or Book(tape)
+        self._decimals = _decimals(tape)
+
+    def wanted(self) -> int:
+        """Return the bucket that suits what the playhead is doing."""
+        total = len(self.tape.bars)
+        if total <= CANDLES:
+            return 1
+        if self.head.status in ("finished", "failed") or (self.head.playing and self.head.speed == INSTANT):
+            return _power_of_two(self.head.bar / CANDLES)
+        if not self.head.playing:
+            return 1
+        return _power_of_two(self.head.rate / PER_SECOND)
+
+    def append(self, start: int, stop: int) -> dict[str, Any]:
+        """Return the bars `start` up to `stop` for the end of the chart."""
+        events = self.tape.frame(start, stop).events
+        message: dict[str, Any] = {"type": "frame", "reset": False} | self._columns(start, stop, self.bucket)
+        message["events"] = [protocol.event(self.tape.bars.time, event) for event in events]
+        if any(event.kind not in _QUIET for event in events):
+            message |= self._standing(stop)
+            message["trades"] = [protocol.trade(trade) for trade in self.book.closed_between(start, stop, MARKS)]
+        return message | self._place(stop)
+
+    def reset(self, bucket: int) -> dict[str, Any]:
+        """Return the window that ends at the playhead, for a chart that starts anew with candles of `bucket` bars."""
+        self.bucket = bucket
+        stop = self.head.bar
+        start = max(0, -(-stop // bucket) - CANDLES) * bucket
+        message: dict[str, Any] = {"type": "frame", "reset": True} | self._columns(start, stop, bucket)
+        message |= self._drawdown(start, stop, bucket)
+        return message | self._happened(start, stop) | self._standing(stop) | self._place(stop)
+
+    def stretch(self, first: int, last: int) -> dict[str, Any]:
+        """Return the candles of bars `first` to `last`, from 1, inclusive, but none beyond the playhead."""
+        stop = min(last, self.head.bar)
+        start = min(first - 1, stop)
+        bucket = _power_of_two((stop - start) / CANDLES)
+        if -(-stop // bucket) - start // bucket > CANDLES:
+            bucket *= 2  # an edge cuts a bucket
+        start = start // bucket * bucket
+        message: dict[str, Any] = {"type": "window"} | self._columns(start, stop, bucket)
+        return message | self._drawdown(start, stop, bucket) | self._happened(start, stop)
+
+    def _columns(self, start: int, stop: int, bucket: int) -> dict[str, Any]:
+        tape = self.tape
+        if bucket == 1:
+            bars, last = tape.frame(start, stop), slice(None)
+        else:
+            start = start // bucket * bucket
+            bars = tape.bars.aggregate(start, stop, bucket)
+            last = np.append(bars.bar[1:], stop) - 1 - start
+        return {
+            "from": start + 1,
+            "to": stop,
+            "bucket": bucket,
+            "time": bars.time,
+            "open": bars.open,
+            "high": bars.high,
+            "low": bars.low,
+            "close": bars.close,
+            "volume": bars.volume,
+            "equity": np.round(tape.equity(start, stop)[last], 4),
+            "indicators": {i.name: self._values(i, start, stop, last) for i in tape.indicators},
+        }
+
+    def _values(self, indicator: Indicator, start: int, stop: int, last: Any) -> np.ndarray:
+        values = np.asarray(indicator.values[start:stop], np.float64)
+        if indicator.style == "scatter" and not isinstance(last, slice):
+            # Points stand alone: a bucket shows its latest, where a line shows what it came to.
+            at = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))))[last]
+            first = np.append(0, last[:-1] + 1)
+            return np.round(np.where(at >= first, values[at], np.nan), self._decimals)
+        return np.round(values[last], self._decimals)
+
+    def _drawdown(self, start: int, stop: int, bucket: int) -> dict[str, Any]:
+        """Return the deepest drawdown of each candle in percent, measured from the whole run's peak so far."""
+        equity = self.tape.equity(0, stop)
+        if not len(equity):
+            return {"drawdown": [], "peak": None}
+        peaks = np.maximum.accumulate(equity)
+        fall = 100 * np.minimum(equity[start:] / np.where(peaks[start:] > 0, peaks[start:], np.nan) - 1, 0)
+        deepest = np.fmin.reduceat(fall, np.arange(0, stop - start, bucket))
+        return {"drawdown": np.round(deepest, 4), "peak": peaks[-1]}
+
+    def _happened(self, start: int, stop: int) -> dict[str, Any]:
+        """Return the events and trades to mark between two bars, and how many were left out."""
+        numbers = self.tape.events.between(start, stop)
+        kinds = np.frombuffer(self.tape.events.plain(numbers.start)[0][: len(numbers)], np.uint8)
+        marked = np.flatnonzero(np.isin(kinds, _MARKED)) + numbers.start
+        shown = marked[np.linspace(0, len(marked) - 1, MARKS).astype(int)] if len(marked) > MARKS else marked
+        trades = self.book.closed_between(start, stop, MARKS)
+        closed = self.book.closed_count(stop) - self.book.closed_count(start)
+        return {
+            "events": [protocol.event(self.tape.bars.time, self.tape.events[int(number)]) for number in shown],
+            "trades": [protocol.trade(trade) for trade in trades],
+            "thinned": {"events": len(marked) - len(shown), "trades": closed - len(trades)},
+        }
+
+    def _standing(self, bar: int) -> dict[str, Any]:
+        """Return the orders that wait and the trades that are open after `bar` bars."""
+        return {
+            "orders": [protocol.order(order) for order in self.book.pending(bar)],
+            "open": [protocol.trade(trade) for trade in self.book.open(bar)],
+        }
+
+    def _place(self, bar: int) -> dict[str, Any]:
+        return {"bar_number": bar, "progress": protocol.progress(self.tape.bars, bar)}
+
+
+def _power_of_two(least: float) -> int:
+    return 1 << max(0, int(np.ceil(np.log2(max(least, 1.0)))))
+
+
+def _decimals(tape: Tape) -> int:
+    """Return how many decimals an indicator keeps: seven digits of the first price, the same for the whole run."""
+    price = abs(float(tape.bars.close[0])) if len(tape.bars) else 1.0
+    return int(np.clip(6 - np.floor(np.log10(price)), 2, 12)) if price > 0 else 6
