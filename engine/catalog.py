@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-from . import strategies
-from .errors import ConfigError
-from .parameters import Parameter, read_parameters, unknown
-from .strategy import Strategy
+from engine import strategies
+from engine.errors import ConfigError
+from engine.parameters import Parameter, read_parameters, unknown
+from engine.strategy import Strategy
 
-_importing = threading.RLock()  # a module is in sys.modules only while it runs, so two must not share a name
+_importing = threading.RLock()  # two threads must not fill one module
 _RECENT = 2.0  # seconds; file systems may give two quick saves the same time, so younger files are compared by content
 
 
@@ -192,7 +192,8 @@ def _run(source: str, stem: str, filename: str, path: Path | None) -> list[Entry
     module = types.ModuleType(f"tapedeck_strategy_{digest[:16]}_{re.sub(r'[^0-9A-Za-z_]', '_', stem)}")
     module.__file__ = filename
     broken = Entry(stem, f"{stem}.py", source=source, digest=digest, path=path)
-    # Annotations and dataclasses look their module up by name while it runs; nobody needs it there afterwards.
+    # Annotations, dataclasses, pickles and tracebacks look a class's module up by its name. The name holds the digest, so
+    # that it hides nothing and a changed file is another module.
     sys.modules[module.__name__] = module
     try:
         exec(compile(source, filename, "exec", dont_inherit=True), vars(module))
@@ -200,10 +201,8 @@ def _run(source: str, stem: str, filename: str, path: Path | None) -> list[Entry
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also SystemExit: a file must not end the server that lists it
-        line = _line(error, filename)
-        return [replace(broken, error=_sentence(error, path), line=line)]
-    finally:
         sys.modules.pop(module.__name__, None)
+        return [replace(broken, error=_sentence(error, path), line=_line(error, filename))]
 
 
 def _entries(module: types.ModuleType, stem: str, source: str, path: Path | None) -> list[Entry]:

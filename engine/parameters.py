@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from .errors import ConfigError
+from engine.errors import ConfigError
 
 _SCALARS = (bool, int, float, str)
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
@@ -178,7 +178,9 @@ def _hints(owner: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(owner, include_extras=True)
     except Exception:  # whatever a user's annotation raises: the defaults still tell the types
-        return {name: hint for name, hint in vars(owner).get("__annotations__", {}).items() if not isinstance(hint, str)}
+        return {
+            name: hint for name, hint in vars(owner).get("__annotations__", {}).items() if not isinstance(hint, str)
+        }
 
 
 def _to_bool(value: Any) -> bool:

@@ -4,8 +4,8 @@ Every function takes arrays and gives arrays of the same length that begin with 
 bars 0 to k alone.
 """
 
-from .charted import build, check, names
-from .functions import (
+from engine.indicators.charted import build, check, names
+from engine.indicators.functions import (
     ADX,
     ATR,
     BBANDS,
@@ -23,7 +23,7 @@ from .functions import (
     Line,
     Study,
 )
-from .palette import PALETTE, color
+from engine.indicators.palette import PALETTE, color
 
 __all__ = [
     "ADX",

@@ -13,13 +13,13 @@ import numpy as np
 import talib
 from talib import abstract
 
-from ..bars import Bars
-from ..errors import ConfigError
-from ..parameters import Parameter, unknown
-from ..tape import Indicator
-from . import functions
-from .functions import Line, Study
-from .palette import color
+from engine.bars import Bars
+from engine.errors import ConfigError
+from engine.parameters import Parameter, unknown
+from engine.tape import Indicator
+from engine.indicators import functions
+from engine.indicators.functions import Line, Study
+from engine.indicators.palette import color
 
 _FIELD = "indicators"
 _MOST = 12  # studies of one name: more lines than anybody can tell apart
@@ -31,7 +31,13 @@ _OWN: dict[str, tuple[Study, tuple[str, ...]]] = {
     "ICHIMOKU": (functions.ICHIMOKU, ("high", "low")),
 }
 _OFF_SCALE = {"AVGDEV"}  # flagged as "same scale as input", but it is a distance
-_SHORT = {"upperband": "upper", "middleband": "middle", "lowerband": "lower", "macdsignal": "signal", "macdhist": "hist"}
+_SHORT = {
+    "upperband": "upper",
+    "middleband": "middle",
+    "lowerband": "lower",
+    "macdsignal": "signal",
+    "macdhist": "hist",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,9 @@ def _spec(name: str) -> _Spec:
     if name in _OWN:
         study, inputs = _OWN[name]
         parameters = {
-            key: Parameter(key, type(found.default), found.default, 1 if isinstance(found.default, int) else 0.01, 100_000)
+            key: Parameter(
+                key, type(found.default), found.default, 1 if isinstance(found.default, int) else 0.01, 100_000
+            )
             for key, found in inspect.signature(study).parameters.items()
             if isinstance(found.default, (int, float))
         }

@@ -12,7 +12,7 @@ import numpy as np
 import talib
 from numpy.typing import ArrayLike
 
-from ..errors import ConfigError
+from engine.errors import ConfigError
 
 Array = np.ndarray
 
@@ -151,9 +151,7 @@ def DONCHIAN(high: ArrayLike, low: ArrayLike, window: int = 20) -> tuple[Array, 
 
 
 @study("price", lambda window=10, multiplier=3.0: window)
-def SUPERTREND(
-    high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 10, multiplier: float = 3.0
-) -> Array:
+def SUPERTREND(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 10, multiplier: float = 3.0) -> Array:
     """Return the Supertrend line: below the price while the trend is up, above it while it is down.
 
     The line keeps `multiplier` average true ranges from the middle of the bar, moves only towards the price, and changes

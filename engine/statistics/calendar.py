@@ -9,7 +9,10 @@ import pandas as pd
 
 DAY = 86_400 * 10**9  # nanoseconds
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_WEEKEND_SHARE = 2 / 7 * 0.6  # a market that trades every day has 2/7 of its bars on weekends; with gaps, still most of it
+_RESOLUTIONS = (DAY, 3_600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3, 1)
+_WEEKEND_SHARE = (
+    2 / 7 * 0.6
+)  # a market that trades every day has 2/7 of its bars on weekends; with gaps, still most of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,23 @@ class Calendar:
         return cls(index.asi8 * scale if scale > 1 else index.asi8, local.asi8 // (DAY // scale))
 
     def spacing(self, bar: int) -> int:
-        """Return the median distance, in nanoseconds, of the 100 bars before `bar`."""
+        """Return the median distance, in nanoseconds, between the 100 bars before `bar`."""
         assert self.nanoseconds is not None
         recent = np.diff(self.nanoseconds[max(0, bar - 100) : bar])
-        return int(np.median(recent)) if len(recent) else 0
+        if not len(recent):
+            return 0
+        recent.sort()  # np.median costs three times as much, on every bar of live statistics
+        return int(recent[(len(recent) - 1) // 2] + recent[len(recent) // 2]) // 2
 
-    def period(self, bar: int) -> str:
-        """Return over what returns are taken: "D", "W", "M" or "Y"."""
-        return {7: "W", 31: "M", 365: "Y"}.get(self.spacing(bar) // DAY, "D")
+    @staticmethod
+    def period(spacing: int) -> str:
+        """Return over what returns of bars so far apart are taken: "D", "W", "M" or "Y"."""
+        return {7: "W", 31: "M", 365: "Y"}.get(spacing // DAY, "D")
+
+    @staticmethod
+    def resolution(spacing: int) -> int:
+        """Return the unit, in nanoseconds, that durations are rounded up to for bars so far apart."""
+        return next(unit for unit in _RESOLUTIONS if spacing % unit == 0)
 
     def period_numbers(self, period: str, start: int, stop: int) -> np.ndarray:
         """Return, for bars `start` up to `stop`, the number of the day, week, month or year each belongs to."""
@@ -63,12 +75,6 @@ class Calendar:
         if period != "D":
             return {"W": 52, "M": 12, "Y": 1}[period]
         return 365 if bars and weekend_bars / bars > _WEEKEND_SHARE else 252
-
-    def resolution(self, bar: int) -> int:
-        """Return the unit, in nanoseconds, that durations are rounded up to: that of the bars' spacing."""
-        spacing = self.spacing(bar)
-        units = (DAY, 3_600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3, 1)
-        return next(unit for unit in units if spacing % unit == 0)
 
     def elapsed(self, start: np.ndarray | int, stop: np.ndarray | int) -> np.ndarray:
         """Return how long it is from bars `start` to bars `stop`: nanoseconds, or bars without dates."""

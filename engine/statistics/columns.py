@@ -7,7 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import CLOSED, OPENED, REDUCED, Events
+from engine.tape import CLOSED, FILLED, OPENED, REDUCED, Events
+
+# Where a fill's event row has what; see Events.write.
+_TRADE, _SIZE, _PRICE, _COMMISSION, _PNL, _SL, _TP, _TAG, _SLIPPAGE, _FILL_BAR, _WIDTH = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    11,
+    12,
+    13,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,110 +56,89 @@ class Trades:
     def of(cls, **columns: Any) -> Trades:
         """Build from columns by name; `commission`, `sl`, `tp` and `tag` may be left out."""
         count = len(columns["size"])
-        given = {"commission": np.zeros(count), "sl": np.full(count, np.nan), "tp": np.full(count, np.nan), **columns}
+        missing, free = np.full(count, np.nan), np.zeros(count)
+        given = {"commission": free, "sl": missing, "tp": missing, **columns}
         given.setdefault("tag", np.full(count, None, dtype=object))
         kinds = {"entry_bar": np.int64, "exit_bar": np.int64, "tag": object}
-        return cls(**{field.name: _column(given[field.name], kinds.get(field.name, np.float64)) for field in fields(cls)})
+        return cls(
+            **{field.name: _column(given[field.name], kinds.get(field.name, np.float64)) for field in fields(cls)}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a stretch of a tape did to trades; each `*_bar` is the bar after which the record knows it.
+
+    `fill_costs` has the cash that each fill lost, shape (n_fills, 2): commission and slippage. `closed` counts every part
+    of a trade that was closed, `whole` tells after which of them nothing was left.
+    """
+
+    fill_bar: np.ndarray
+    fill_costs: np.ndarray
+    opened_bar: np.ndarray
+    closed_bar: np.ndarray
+    whole: np.ndarray
+    closed: Trades
 
 
 class TradeReader:
-    """Reads what opens and closes trades from a tape's events, each event once, as the tape grows.
-
-    Three lists of columns, in the order of the events: what was opened, what was closed (parts included), and for each
-    whole close its bar. `*_number` are numbers of events.
-    """
+    """Reads fills and trades from a tape's events, each event once, as the tape grows."""
 
     def __init__(self, events: Events):
         self._events = events
         self._read = 0
-        self._opened: dict[int, tuple[int, tuple[Any, ...]]] = {}
+        self._opened: dict[int, tuple[Any, ...]] = {}
 
-    def catch_up(self) -> tuple[Opened, Closed]:
-        """Return what was opened and closed in the events written since the last call."""
+    def catch_up(self) -> Changes | None:
+        """Return what the events written since the last call did, None when there are none."""
         first = self._read
         if len(self._events) == first:
-            return Opened.of([], []), Closed.of([], [], [], [], [])
+            return None
         kinds, bars, rows = self._events.plain(first)
         self._read = first + len(kinds)
         kind = np.frombuffer(kinds, np.uint8)
+        filled = np.flatnonzero(kind == FILLED).tolist()
         opened = np.flatnonzero(kind == OPENED).tolist()
         ended = np.flatnonzero((kind == REDUCED) | (kind == CLOSED)).tolist()
         for place in opened:
-            row = rows[place]
-            self._opened[row[1]] = bars[place], row
+            self._opened[rows[place][_TRADE]] = rows[place]
         closing = [rows[place] for place in ended]
-        begun = [self._opened[row[1]] for row in closing]
-        for place in ended:
-            if kinds[place] == CLOSED:
-                del self._opened[rows[place][1]]
-        return (
-            Opened.of([bars[place] for place in opened], [rows[place] for place in opened]),
-            Closed.of(
-                [bars[place] for place in ended],
-                [kinds[place] == CLOSED for place in ended],
-                closing,
-                [bar for bar, _ in begun],
-                [row for _, row in begun],
-            ),
+        opening = [self._opened[row[_TRADE]] for row in closing]
+        costs = [(rows[place][_COMMISSION], rows[place][_SLIPPAGE]) for place in filled]
+        return Changes(
+            fill_bar=_column([bars[place] for place in filled], np.int64),
+            fill_costs=np.array(costs, dtype=np.float64).reshape(-1, 2),
+            opened_bar=_column([bars[place] for place in opened], np.int64),
+            closed_bar=_column([bars[place] for place in ended], np.int64),
+            whole=_column([kinds[place] == CLOSED for place in ended], bool),
+            closed=_trades(opening, closing),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """Trades that began: the event's `bar`, and the commission `paid` then."""
-
-    bar: np.ndarray
-    paid: np.ndarray
-
-    @classmethod
-    def of(cls, bars: list[int], rows: list[tuple[Any, ...]]) -> Opened:
-        """Build from event rows; see `Events.write`."""
-        return cls(np.array(bars, dtype=np.int64), np.array([row[4] or 0.0 for row in rows], dtype=np.float64))
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Trades, or parts of them, that ended: the event's `bar`, whether nothing is left, and the trades themselves."""
-
-    bar: np.ndarray
-    whole: np.ndarray
-    trades: Trades
-
-    @classmethod
-    def of(
-        cls,
-        bars: list[int],
-        whole: list[bool],
-        closing: list[tuple[Any, ...]],
-        entry_bars: list[int],
-        opening: list[tuple[Any, ...]],
-    ) -> Closed:
-        """Build from event rows; see `Events.write`."""
-        ends = list(zip(*closing, strict=True)) or [()] * 11
-        starts = list(zip(*opening, strict=True)) or [()] * 11
-        trades = Trades.of(
-            size=ends[2],
-            entry_bar=entry_bars,
-            exit_bar=bars,
-            entry_price=starts[3],
-            exit_price=ends[3],
-            pnl=ends[5],
-            commission=ends[4],
-            sl=ends[6],
-            tp=ends[7],
-            tag=starts[8],
-        )
-        return cls(np.array(bars, dtype=np.int64), np.array(whole, dtype=bool), trades)
+def _trades(opening: list[tuple[Any, ...]], closing: list[tuple[Any, ...]]) -> Trades:
+    starts = list(zip(*opening, strict=True)) or [()] * _WIDTH
+    ends = list(zip(*closing, strict=True)) or [()] * _WIDTH
+    return Trades.of(
+        size=ends[_SIZE],
+        entry_bar=starts[_FILL_BAR],
+        exit_bar=ends[_FILL_BAR],
+        entry_price=starts[_PRICE],
+        exit_price=ends[_PRICE],
+        pnl=ends[_PNL],
+        commission=ends[_COMMISSION],
+        sl=ends[_SL],
+        tp=ends[_TP],
+        tag=starts[_TAG],
+    )
 
 
 def read_trades(events: Events) -> Trades:
     """Return all closed trades of a tape."""
-    return TradeReader(events).catch_up()[1].trades
+    changes = TradeReader(events).catch_up()
+    return _trades([], []) if changes is None else changes.closed
 
 
 def _column(values: Any, kind: Any) -> np.ndarray:
     if kind is object:
-        column = np.empty(len(values), dtype=object)
-        column[:] = values
-        return column
+        return np.fromiter(values, dtype=object, count=len(values))  # np.array would open up tags that are tuples
     return np.array(values, dtype=kind)  # None, for a price that is not set, becomes NaN

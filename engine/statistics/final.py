@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import rules
-from ..tape import Indicator, Tape
-from . import measures
-from .calendar import Calendar, round_up
-from .columns import Trades, read_trades
-from .measures import NAN, ratio
+from engine import rules
+from engine.tape import Indicator, Tape
+from engine.statistics import measures
+from engine.statistics.calendar import Calendar, round_up
+from engine.statistics.columns import Trades, read_trades
+from engine.statistics.measures import NAN, ratio
 
 
 class Statistics(pd.Series):
@@ -132,7 +132,7 @@ def _annual(equity: np.ndarray, dates: Calendar, risk_free_rate: float, compat: 
     if dates.local_days is None:
         # range_index_ann: 1 ** NaN is 1, and so their growth of a year is none.
         return measures.Annual(0.0 if compat else NAN, NAN, NAN, NAN)
-    period = dates.period(bars)
+    period = dates.period(dates.spacing(bars))
     ends = measures.period_ends(dates.period_numbers(period, 0, bars))
     returns = measures.returns_between(equity[ends])
     a_year = dates.periods_a_year(period, bars, dates.weekend_bars(0, bars))
@@ -153,9 +153,7 @@ def growth_rate(growth: float, nanoseconds: int, compat: bool = False) -> float:
     return rate if compat or np.isfinite(rate) else NAN
 
 
-def _drawdowns(
-    drawdown: np.ndarray, found: measures.Episodes, dates: Calendar, compat: bool
-) -> dict[str, Any]:
+def _drawdowns(drawdown: np.ndarray, found: measures.Episodes, dates: Calendar, compat: bool) -> dict[str, Any]:
     if not len(found.depth):
         return {"Avg. Drawdown [%]": NAN, "Max. Drawdown Duration": NAN, "Avg. Drawdown Duration": NAN}
     figures: dict[str, Any] = {"Avg. Drawdown [%]": -found.depth.mean() * 100}
@@ -177,7 +175,7 @@ def _duration(value: float, dates: Calendar, bars: int) -> Any:
     """Return a Timedelta rounded up to the bars' resolution, or a number of bars."""
     if dates.nanoseconds is None:
         return np.float64(value)
-    return pd.Timedelta(round_up(value, dates.resolution(bars)), unit="ns")
+    return pd.Timedelta(round_up(value, dates.resolution(dates.spacing(bars))), unit="ns")
 
 
 def _trades(trades: Trades, dates: Calendar, bars: int, compat: bool) -> dict[str, Any]:

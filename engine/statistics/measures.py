@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .columns import Trades
+from engine.statistics.columns import Trades
 
 NAN = float("nan")
 
