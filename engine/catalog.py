@@ -84,13 +84,15 @@ class Catalog:
         return entry
 
     @staticmethod
-    def from_source(source: str, name: str) -> Entry:
+    def from_source(source: str, name: str, path: str | None = None) -> Entry:
         """Return the entry that `source`, the text of a strategy file, held under `name` when it was stored.
+
+        `path` is the file it is still in, if it is.
 
         Raises:
             ConfigError: with the field `strategy`, when the text does not import here or holds no such strategy.
         """
-        entries = dict(_named(list(_stored(source, name.partition(".")[0])), taken=set()))
+        entries = dict(_named(list(_stored(source, name.partition(".")[0], path)), taken=set()))
         entry = entries.get(name)
         if entry is None:  # the same file has other neighbours now: `file` may have been `file.Class`, and back
             _, _, wanted = name.partition(".")
@@ -177,8 +179,8 @@ def _decode(raw: bytes) -> str:
 
 
 @lru_cache(maxsize=256)
-def _stored(source: str, stem: str) -> tuple[Entry, ...]:
-    return tuple(_import(source, stem, f"{stem}.py (as stored)", None))
+def _stored(source: str, stem: str, path: str | None = None) -> tuple[Entry, ...]:
+    return tuple(_import(source, stem, path or f"{stem}.py (as stored)", None if path is None else Path(path)))
 
 
 def _import(source: str, stem: str, filename: str, path: Path | None) -> list[Entry]:
