@@ -28,7 +28,7 @@ class SimBroker(Matching):
     @property
     def equity(self) -> float:
         """Return cash and open profits at the current close."""
-        return self.cash + sum(trade.pl for trade in self.open_trades)
+        return self.cash + self.open_profit(self.last_price) if self.open_trades else self.cash
 
     @property
     def orders(self) -> tuple[Order, ...]:

@@ -9,39 +9,42 @@ import numpy as np
 
 
 class Ledger:
-    """Rows `(bar, base, position, reference)`, each true from the close of its bar until the next row.
+    """Rows `(bar, cash, position, cost)`, each true from the close of its bar until the next row.
 
-    Equity at a close C is base + position * (C - reference). For one open trade the reference is its entry price, which
-    makes equity the same float as cash plus that trade's profit; cash outside the market is base - position * reference.
+    `cash` is the balance with open trades at what they cost, `cost` what the open position was bought for (below 0 when
+    short). Equity at a close C is cash + (position * C - cost); the money outside the market is cash - cost.
     """
 
-    __slots__ = ("bars", "bases", "positions", "references")
+    __slots__ = ("bars", "cashes", "costs", "positions")
 
     def __init__(self, initial_balance: float = 0.0) -> None:
         self.bars = array("q", [0])
-        self.bases = array("d", [initial_balance])
+        self.cashes = array("d", [initial_balance])
         self.positions = array("d", [0.0])
-        self.references = array("d", [0.0])
+        self.costs = array("d", [0.0])
 
-    def write(self, bar: int, base: float, position: float, reference: float) -> None:
+    def write(self, bar: int, cash: float, position: float, cost: float) -> None:
         """Record what is true from the close of `bar` on; a second row for one bar replaces the first."""
         if self.bars[-1] == bar:
-            self.bases[-1], self.positions[-1], self.references[-1] = base, position, reference
+            self.cashes[-1], self.positions[-1], self.costs[-1] = cash, position, cost
             return
         self.bars.append(bar)
-        self.bases.append(base)
+        self.cashes.append(cash)
         self.positions.append(position)
-        self.references.append(reference)
+        self.costs.append(cost)
 
     def equity(self, close: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Return equity at the close of bars `start` up to `stop`."""
-        base, position, reference = self._spread(start, stop, self.bases, self.positions, self.references)
-        return base + position * (close[start:stop] - reference)
+        cash, position, cost = self._spread(start, stop, self.cashes, self.positions, self.costs)
+        position *= close[start:stop]
+        position -= cost
+        position += cash
+        return position
 
     def cash(self, start: int, stop: int) -> np.ndarray:
         """Return the money outside the market after each bar."""
-        base, position, reference = self._spread(start, stop, self.bases, self.positions, self.references)
-        return base - position * reference
+        cash, cost = self._spread(start, stop, self.cashes, self.costs)
+        return cash - cost
 
     def position(self, start: int, stop: int) -> np.ndarray:
         """Return the units held after each bar."""

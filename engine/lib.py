@@ -93,7 +93,7 @@ def resample_apply(
 
     if strategy is None:
         return compute(resampled, *args, **kwargs)
-    compute.__name__ = getattr(func, "__name__", "") if func is not None else ""
+    compute.__name__ = "func" if func is None else getattr(func, "__name__", "")
     return strategy.I(compute, resampled, *args, **kwargs)
 
 
@@ -165,7 +165,7 @@ class TrailingStrategy(Strategy):
         """Set over how many bars the true range is averaged."""
         high, low, close = (pd.Series(np.asarray(self.data[name])) for name in ("High", "Low", "Close"))
         before = close.shift(1)
-        true_range = pd.concat([high - low, (high - before).abs(), (before - low).abs()], axis=1).max(axis=1)
+        true_range = pd.concat([high - low, (high - before).abs(), (before - low).abs()], axis=1).max(axis=1, skipna=False)
         atr = true_range.rolling(periods).mean().bfill().to_numpy()
         self.__atr = Series(atr, self.data._clock, "ATR", self.data._bars.index)
         self._declarations.series.append(self.__atr)
@@ -183,13 +183,11 @@ class TrailingStrategy(Strategy):
     def next(self) -> None:
         """Move the stops of all open trades."""
         super().next()
-        distance = self.__atr[-1] * self.__n_atr
-        close = self.data.Close[-1]
+        close, distance = self.data.Close[-1], self.__atr[-1] * self.__n_atr
         for trade in self.trades:
-            if trade.is_long:
-                trade.sl = max(trade.sl or -inf, close - distance)
-            else:
-                trade.sl = min(trade.sl or inf, close + distance)
+            follow = close - distance if trade.is_long else close + distance
+            nearest = max if trade.is_long else min
+            trade.sl = follow if trade.sl is None else nearest(trade.sl, follow)
 
 
 class FractionalBacktest(Backtest):

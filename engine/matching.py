@@ -373,24 +373,17 @@ class Matching:
         elif not self.open_trades:
             self._watch()
             return False
-        if self.cash + sum(trade.size * (self.close_price - trade.entry_price) for trade in self.open_trades) <= 0:
+        if self.cash + self.open_profit(self.close_price) <= 0:
             self._ruin()
             return True
         self._watch()
         return False
 
     def _write_ledger(self) -> None:
-        trades = self.open_trades
-        if not trades:
-            self.tape.ledger.write(self._bar, self.cash, 0.0, 0.0)
-            self._ruin_price = None
-            return
-        reference = trades[0].entry_price
-        base = self.cash
-        for trade in trades:
-            base += trade.size * (reference - trade.entry_price)
-        self.tape.ledger.write(self._bar, base, self.position_size, reference)
-        self._ruin_price = reference - base / self.position_size if self.position_size else None
+        trades, size = self.open_trades, self.position_size
+        cost = sum(trade.size * trade.entry_price for trade in trades)
+        self.tape.ledger.write(self._bar, self.cash, size, cost)
+        self._ruin_price = (cost - self.cash) / size if size else None
 
     def _watch(self) -> None:
         """Set the prices at which the next bar can change anything; near ruin counts, with room for rounding."""
@@ -414,6 +407,10 @@ class Matching:
         self.tape.ledger.write(self._bar, 0.0, 0.0, 0.0)
         self.ruined = True
         self.waiting, self.lo, self.hi = False, -inf, inf
+
+    def open_profit(self, price: float) -> float:
+        """Return what open trades have gained at `price`, before commission."""
+        return sum(trade.size * price - trade.size * trade.entry_price for trade in self.open_trades)
 
     # Orders' lives.
 

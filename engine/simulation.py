@@ -118,7 +118,7 @@ class Simulation:
         except EngineError:
             raise
         except Exception as error:
-            raise _strategy_error(error, self.strategy, None) from error
+            raise strategy_error(error, type(self.strategy), None) from error
         finally:
             initialising.reset(token)
         extra = []
@@ -189,7 +189,7 @@ class Simulation:
             yield later + 1
 
     def _fail(self, error: Exception, bar: int) -> None:
-        self.failure = _strategy_error(error, self.strategy, bar)
+        self.failure = strategy_error(error, type(self.strategy), bar)
         raise self.failure from error
 
 
@@ -201,10 +201,10 @@ def first_value(series: Any) -> int:
     return max((int(np.argmax(known)) for known in ~np.isnan(rows)), default=0)
 
 
-def _strategy_error(error: Exception, strategy: Strategy, bar: int | None) -> StrategyError:
+def strategy_error(error: BaseException, strategy: type[Strategy], bar: int | None) -> StrategyError:
     """Return the error as the user should read it, with the last line of theirs that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = getattr(type(strategy), "__module__", "")
+    own = getattr(strategy, "__module__", "")
     import sys
 
     file = getattr(sys.modules.get(own), "__file__", None)
@@ -215,8 +215,17 @@ def _strategy_error(error: Exception, strategy: Strategy, bar: int | None) -> St
     when = "in init()" if bar is None else f"on bar {bar + 1}"
     place = f" (line {where.lineno})" if where else ""
     return StrategyError(
-        f"{type(strategy).__name__} failed {when}{place}: {type(error).__name__}: {error}",
+        f"{strategy.__name__} failed {when}{place}: {type(error).__name__}{_said(error)}",
         file=where.filename if where else None,
         line=where.lineno if where else None,
         bar=bar,
     )
+
+
+def _said(error: BaseException) -> str:
+    """Return an error's own words: a user's exception may have endless ones, or fail to say any."""
+    try:
+        text = str(error)
+    except Exception:
+        return " (its text cannot be read)"
+    return f": {text[:1000]}" if text else ""

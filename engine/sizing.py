@@ -26,7 +26,7 @@ class Account:
     def available(self, price: float) -> float:
         """Return the money that is free when open trades are valued at `price`, 0 or more."""
         broker = self._broker
-        equity = broker.cash + sum(trade.size * (price - trade.entry_price) for trade in broker.open_trades)
+        equity = broker.cash + broker.open_profit(price)
         used = sum(abs(trade.size) * price / self.leverage for trade in broker.open_trades)
         return max(0.0, equity - used)
 
