@@ -66,7 +66,7 @@ class Line:
     """A server's raw socket, made safe for one writer among several threads and one reader.
 
     A write takes all or raises; nothing follows a Close. The server that owns the socket closes it: closed here, its
-    number might be another connection's by the time that the server does.
+    number might be another connection's by the time that the server does so.
     """
 
     def __init__(self, raw: socket.socket, stall: float = STALL):
@@ -115,7 +115,23 @@ class Line:
         with suppress(OSError):
             self._raw.shutdown(socket.SHUT_RDWR)
 
-    close = end
+    def close(self) -> None:
+        """Do nothing: simple-websocket's reader closes before what was written has been read."""
+
+    def finish(self, seconds: float) -> None:
+        """End this direction, and the other when the peer does or after `seconds`.
+
+        Closing a socket that holds unread bytes, such as a ping that crossed our Close, resets the connection: the peer
+        would lose what it has not read yet.
+        """
+        deadline = time.monotonic() + seconds
+        with suppress(OSError):
+            self._raw.shutdown(socket.SHUT_WR)
+            while not self._dead and (left := deadline - time.monotonic()) > 0:
+                self._raw.settimeout(left)
+                if not self._raw.recv(CHUNK):
+                    break
+        self.end()
 
     def fileno(self) -> int:
         """Return the descriptor."""
@@ -202,9 +218,9 @@ class Channel:
         """Say goodbye, let the other side answer, and end the connection."""
         with suppress(*GONE):
             self._ws.close(code, reason[:120])
-        self._ws.connected = False
+        deadline = time.monotonic() + FAREWELL
         self._ws.thread.join(FAREWELL)
-        self._line.end()
+        self._line.finish(deadline - time.monotonic())
 
     def end(self) -> None:
         """End the connection without a word, from another thread."""

@@ -132,7 +132,7 @@ def test_ending_a_line_wakes_its_reader_and_leaves_the_descriptor_to_the_server(
     line = Line(near)
     thread = threading.Thread(target=line.recv, args=(10,))
     thread.start()
-    line.close()
+    line.end()
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert near.fileno() > 0
@@ -423,9 +423,7 @@ def test_a_handshake_is_checked_while_http_can_still_be_spoken(serve, caplog, ch
     assert b"permessage-deflate" not in answer
 
 
-@pytest.mark.parametrize(
-    ("address", "loopback"), [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), (None, False)]
-)
+@pytest.mark.parametrize(("address", "yes"), [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), (None, False)])
 def test_is_loopback(address, yes):
     assert sockets.is_loopback(address) is yes
 

@@ -1,0 +1,298 @@
+"""Player: one run played to one visitor, who may steer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from engine.errors import EngineError, StrategyError
+from engine.playback import FAILED, FORWARD, Move, Playhead, play
+from engine.statistics import Live
+from webapp import forms, panels, protocol, runs, services, sockets
+from webapp.book import SORTS
+from webapp.protocol import Refused, Start
+from webapp.sockets import Channel, Ended
+from webapp.store import Run, StoreError
+from webapp.windows import Windows
+
+STATS = 0.1  # s between two messages of statistics
+SILENCE = 15.0  # s without a message until a heartbeat
+QUIET = 8.0  # s without a write until a ping, for the kernel to notice a reader that has vanished
+NAP = 0.05  # s: shorter waits are slept through, which costs half of what waiting for a message does
+REFUSALS = 5  # in a row, then the socket closes
+BLOCK = 256  # candles between two looks at the controls, for a plain client
+
+log = logging.getLogger("webapp.stream")
+
+
+class Player:
+    """A run, its playhead and the channel that it is played to.
+
+    Raises:
+        EngineError: the run cannot be started.
+    """
+
+    def __init__(self, channel: Channel, start: Start):
+        self.channel = channel
+        self.services = services()
+        self.stored = self._run(start)
+        wanted = self.stored.config.speed if start.speed is None else forms.read_speed(start.speed)
+        self.frames = start.frames
+        self.head = Playhead(
+            wanted, playing=not start.paused, hold=start.frames or start.hold, most=None if start.frames else BLOCK
+        )
+        try:
+            self.simulation = runs.open_simulation(self.services, self.stored)
+        except StrategyError as error:
+            self._fail(error)
+            raise
+        self.tape = self.simulation.tape
+        self.live = Live(self.tape)
+        self.windows = Windows(self.tape, self.head, panels.book_of(self.tape))
+        self._resume(start)
+        self._completed = False
+        self._owes_state = False
+        self._told_status = self.head.status
+        self._counted = (-1, 0.0)  # bar and time of the last statistics
+        self._html: dict[str, str] = {}
+        self._sort = "time"
+        self._refusals = 0
+
+    def run(self) -> None:
+        """Play until it ends for this visitor."""
+        bars = len(self.tape.bars)
+        config = self.stored.config
+        log.info("stream started: run %s, %s on %s, %d bars", self.stored.id, config.strategy, config.symbol, bars)
+        try:
+            self._send(protocol.metadata(self.stored, self.tape, self.head))
+            for move in play(self.simulation, self.head, self.listen):
+                self._follow(move)
+                if self._completed and not self.head.hold:
+                    break
+        except StrategyError as error:
+            self._tell_failure(error)
+        finally:
+            if self.head.bar or self.head.played:
+                self._keep(lambda: self.services.store.save_playhead(self.stored.id, self.head.bar))
+
+    # What is shown
+
+    def _follow(self, move: Move) -> None:
+        """Send what a move brings, then what follows from it."""
+        if move.kind == FAILED:
+            self._tell_failure(self.head.failure)
+        elif self.frames:
+            self._send_frame(move)
+        elif move.kind == FORWARD:
+            self._send_bars(move.frame.start, move.frame.stop)
+        resting = not self.head.playing
+        if resting or move.kind != FORWARD or time.monotonic() - self._counted[1] >= STATS:
+            self._send_stats(throttle=resting and self.head.status == "paused")
+        if self._owes_state or (self.head.status != self._told_status and (self.head.hold or self.head.reason)):
+            self._send_state()
+        if self.head.status == "finished" and not self._completed:
+            self._complete()
+
+    def _send_frame(self, move: Move) -> None:
+        wanted = self.windows.wanted()
+        if move.kind == FORWARD and wanted == self.windows.bucket:
+            self._send(self.windows.append(move.frame.start, move.frame.stop))
+        else:
+            self._send(self.windows.reset(wanted))
+
+    def _send_bars(self, start: int, stop: int) -> None:
+        """Send each bar's signals, then its candle."""
+        bars = self.tape.bars
+        signals = self.tape.signals(start, stop)
+        at = 0
+        for bar in range(start, stop):
+            while at < len(signals) and signals[at].bar == bar:
+                self._send(protocol.signal(bars, signals[at]))
+                at += 1
+            self._send(protocol.candle(bars, bar))
+
+    def _send_stats(self, throttle: bool = False) -> None:
+        bar, now = self.head.bar, time.monotonic()
+        if throttle and now - self._counted[1] < STATS:
+            return  # `listen` sends them when the time has come
+        self._counted = (bar, now)
+        message: dict[str, Any] = {"type": "stats", **self.live.at(bar), "bar_number": bar}
+        if self.frames:
+            html = panels.render(self.tape, self.live, bar, self._sort)
+            message["html"] = {name: text for name, text in html.items() if self._html.get(name) != text}
+            self._html = html
+        self._send(message)
+
+    def _send_state(self, **more: Any) -> None:
+        self._owes_state = False
+        self._told_status = self.head.status
+        self._send(protocol.state(self.head, self.windows.bucket) | more)
+
+    def _complete(self) -> None:
+        """Keep the results, and say once that the run has ended."""
+        self._completed = True
+        bars = len(self.tape.bars)
+        metrics = self.live.at(bars)
+        trades = self.windows.book.closed_between(0, bars, newest=1000)
+        self._keep(lambda: self.services.store.complete(self.stored.id, protocol.results(self.tape, metrics, trades)))
+        self._send({"type": "complete", "total_bars": bars, "metrics": metrics, "run": self.stored.id})
+        log.info("completed: %d bars (run %s)", bars, self.stored.id)
+
+    def _tell_failure(self, error: EngineError | None) -> None:
+        if error is None:
+            return
+        self._fail(error)
+        self._send(protocol.error(error))
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        self.channel.send(protocol.dumps(message))
+
+    # What is heard
+
+    def listen(self, seconds: float | None) -> None:
+        """Wait so long (None: until told) unless a control comes first; obey all that have come."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        heard = self._hear(0)
+        while not heard:
+            now = time.monotonic()
+            wait = self._until_next_duty(now) if deadline is None else min(self._until_next_duty(now), deadline - now)
+            if wait > NAP:
+                heard = self._hear(wait)
+            elif wait > 0:
+                time.sleep(wait)
+                heard = self._hear(0)
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            if not heard:
+                self._do_duties()
+
+    def _hear(self, wait: float) -> bool:
+        """Obey the messages that come within `wait` seconds and those behind them; say whether there were any."""
+        text = self.channel.receive(wait)
+        heard = text is not None
+        while text is not None:
+            if sockets.switchboard.draining:
+                raise Ended(sockets.RESTART, "The server restarts. Reconnect to go on.")
+            if self.channel.flooded:
+                raise Ended(sockets.POLICY, "Too many messages.")
+            if text != "":
+                self._obey(text)
+            text = self.channel.receive(0)
+        return heard
+
+    def _until_next_duty(self, now: float) -> float:
+        """Return the seconds until something is to be said without being asked."""
+        wait = self.channel.sent + QUIET - now
+        if self._stats_are_due():
+            wait = min(wait, self._counted[1] + STATS - now)
+        return max(wait, 0.0)
+
+    def _do_duties(self) -> None:
+        now = time.monotonic()
+        if self._stats_are_due() and now - self._counted[1] >= STATS:
+            self._send_stats()
+        elif now - self.channel.said >= SILENCE:
+            self._send({"type": "heartbeat", "bar_number": self.head.bar})
+        elif now - self.channel.sent >= QUIET:
+            self.channel.ping()
+
+    def _stats_are_due(self) -> bool:
+        """Say whether the playhead has come to rest at a bar whose statistics were not sent."""
+        return not self.head.playing and not self.head.travelling and self._counted[0] != self.head.bar
+
+    def _obey(self, text: str | bytes) -> None:
+        try:
+            message = protocol.parse(text)
+            self._control(message)
+            self._refusals = 0
+        except EngineError as error:
+            self._refusals += 1
+            self._send(protocol.error(error))
+            if self._refusals >= REFUSALS:
+                raise Ended(sockets.POLICY, "Too many messages that could not be followed.") from error
+
+    def _control(self, message: Mapping[str, Any]) -> None:
+        """Do what a control message says, and answer it with the state."""
+        head, action = self.head, message.get("action")
+        if action == "start_backtest":
+            raise Refused("A run is being played already. Open another socket for another one.", field="action")
+        if not isinstance(action, str) or action not in protocol.ACTIONS:
+            raise protocol.UnknownAction(
+                f"There is no action {protocol.shown(action)}. Known: {', '.join(protocol.ACTIONS)}.", field="action"
+            )
+        if action in ("window", "show", "ack"):
+            getattr(self, f"_{action}")(message)
+            return
+        if action == "step":
+            head.step(protocol.whole(message, "bars", -(10**9), 10**9))
+        elif action == "seek":
+            head.seek(protocol.read_bar(message, self.tape.bars))
+        elif action == "speed":
+            head.set_speed(forms.read_speed(message.get("value")))
+        elif action == "pause_on":
+            head.pause_on(protocol.read_conditions(message))
+        else:
+            {"end": head.end_at_once}.get(action, getattr(head, action, head.pause))()
+        self._answer(action)
+
+    def _answer(self, action: str) -> None:
+        """Tell the state: at once when the playhead stays, after the frame when it moves."""
+        head = self.head
+        if action == "stop":
+            self._send_state()
+        elif head.travelling:
+            goal = head.destination(self.tape, len(self.tape.bars))
+            if goal is None or goal > self.simulation.bar:
+                self._send_state(seeking=goal)  # it will take a while
+            self._owes_state = True
+        else:
+            if self.frames and head.bar and self.windows.bucket != self.windows.wanted():
+                self._send(self.windows.reset(self.windows.wanted()))
+            self._send_state()
+        if action == "pause":
+            self._keep(lambda: self.services.store.save_playhead(self.stored.id, head.bar))
+
+    def _window(self, message: Mapping[str, Any]) -> None:
+        if not self.frames:
+            raise Refused('Windows are for clients that asked for "frames".', field="action")
+        first = protocol.whole(message, "from", 1, max(self.head.played, 1))
+        last = protocol.whole(message, "to", first)
+        self._send(self.windows.stretch(first, last))
+
+    def _show(self, message: Mapping[str, Any]) -> None:
+        sort = message.get("sort")
+        if sort not in SORTS:
+            raise Refused(f"sort must be one of {', '.join(SORTS)}, not {protocol.shown(sort)}.", field="sort")
+        self._sort = str(sort)
+        self._send_stats()
+
+    def _ack(self, message: Mapping[str, Any]) -> None:
+        self.head.acknowledge(protocol.whole(message, "bar", 0, len(self.tape.bars)))
+
+    # What is kept
+
+    def _run(self, start: Start) -> Run:
+        if start.run is None:
+            return runs.create(self.services, start.config)
+        return self.services.store.run(start.run)
+
+    def _resume(self, start: Start) -> None:
+        """Put the playhead where the visitor left it: a page sees the bar that it names, others get it next."""
+        bar, total = start.from_bar, len(self.tape.bars)
+        if bar is not None and bar > total:
+            raise Refused(f"from_bar must be from 1 to {total:,}, not {bar:,}.", field="from_bar")
+        if bar is not None and (self.frames or bar > 1):
+            self.head.seek(bar if self.frames else bar - 1)
+
+    def _fail(self, error: EngineError) -> None:
+        log.warning("run %s: %s", self.stored.id, error.message, exc_info=error.__cause__)
+        self._keep(lambda: self.services.store.fail(self.stored.id, error))
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        """Write to the store; a stream goes on without it."""
+        try:
+            write()
+        except StoreError as error:
+            log.error("run %s: not stored: %s", self.stored.id, error.message)
