@@ -7,7 +7,6 @@ sent in the stream. Nothing after the bar that is asked for is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -76,13 +75,20 @@ class Row:
         return self.trade.size * self.trade.entry_price
 
 
+class Numbers(dict[str, Any]):
+    """Figures by name; one that is not defined (yet) is None, which the filters write as a dash."""
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+
 @dataclass(slots=True)
 class View:
     """What the fragments show: everything as it stood after `bar` bars."""
 
     bar: int = 0
     bars: int = 0
-    numbers: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=Numbers)
     timezone: str | None = None
     sort: str = "time"
     open: list[Row] = field(default_factory=list)
@@ -142,7 +148,7 @@ def _view(tape: Tape, live: Live, bar: int, sort: str) -> View:
     return View(
         bar=bar,
         bars=len(tape.bars),
-        numbers={name: _defined(value) for name, value in live.at(bar).items()},
+        numbers=Numbers({name: _defined(value) for name, value in live.at(bar).items()}),
         timezone=tape.bars.timezone,
         sort=sort,
         open=[_row(tape, trade, bar) for trade in reversed(book.open(bar))][:NEWEST],

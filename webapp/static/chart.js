@@ -107,7 +107,7 @@ export class Chart {
 
   theme() {
     const css = getComputedStyle(this.element);
-    const token = (name) => css.getPropertyValue(name).trim();
+    const token = (name) => plainColor(css.getPropertyValue(name).trim());
     const [up, down] = [token("--candle-up"), token("--candle-down")];
     this.colors = {
       volumeUp: token("--volume-up"), volumeDown: token("--volume-down"),
@@ -126,8 +126,9 @@ export class Chart {
     document.getElementById("container").style.backgroundColor = token("--chart-back");
     this.candles.applyOptions({ upColor: token("--candle-up-fill"), downColor: down, borderUpColor: up, borderDownColor: down,
       wickUpColor: up, wickDownColor: down, borderVisible: true, priceLineVisible: false });
-    this.seriesColors = this.declared.map(({ color }, i) => (color && CSS.supports("color", color) ? color : token(`--series-${(i % 8) + 1}`)));
-    this.indicators.forEach((series, i) => series.applyOptions({ color: this.seriesColors[i], lineWidth: 1.5 > 1 ? 2 : 1 }));
+    this.seriesColors = this.declared.map(({ color }, i) => (color && CSS.supports("color", color) ? plainColor(color) : token(`--series-${(i % 8) + 1}`)));
+    this.indicators.forEach((series, i) => series.applyOptions({ color: this.seriesColors[i], lineWidth: 2 }));
+    this.volume.applyOptions({ priceLineVisible: false, lastValueVisible: false });
     this.equity.applyOptions({ color: token("--equity"), lineWidth: 2 });
     this.held.applyOptions({ color: token("--held"), lineWidth: 1 });
     this.drawdown.applyOptions({ color: token("--drawdown") });
@@ -163,7 +164,9 @@ export class Chart {
     this.decimals = decimals;
     const priceFormat = { type: "price", precision: decimals, minMove: 10 ** -decimals };
     this.candles.applyOptions({ priceFormat });
-    this.indicators.forEach((series) => series.applyOptions({ priceFormat: { ...priceFormat, precision: Math.min(decimals, 4), minMove: 10 ** -Math.min(decimals, 4) } }));
+    this.indicators.forEach((series) => series.applyOptions({ priceFormat }));
+    const money = this.balance >= 1000 ? 0 : 2;
+    [this.equity, this.held].forEach((series) => series.applyOptions({ priceFormat: { type: "price", precision: money, minMove: 10 ** -money } }));
   }
 
   setAll(data) {
@@ -339,7 +342,7 @@ export class Chart {
 
   marker(data, { at, buys, events }, worded) {
     const entry = events[0].kind === "opened";
-    const word = events.length > 1 ? `×${events.length}` : worded ? describe(events[0], this.decimals) : "";
+    const word = worded ? describe(events, this.decimals) : events.length > 1 ? `×${events.length}` : "";
     return {
       time: data.columns.time[at],
       position: buys ? "belowBar" : "aboveBar",
@@ -392,6 +395,15 @@ export class Chart {
   }
 }
 
+// The library reads #rrggbb and rgba(r, g, b, a) only; a canvas writes any colour in that way.
+function plainColor(color) {
+  pencil.fillStyle = "#888888";
+  pencil.fillStyle = color;
+  return pencil.fillStyle;
+}
+
+const pencil = document.createElement("canvas").getContext("2d");
+
 function close(a, b) {
   return Boolean(a && b) && Math.abs(a.from - b.from) < 1e-6 && Math.abs(a.to - b.to) < 1e-6;
 }
@@ -400,8 +412,12 @@ function plain(size) {
   return Math.abs(size).toLocaleString("en-US", { maximumFractionDigits: 4 });
 }
 
-function describe(event, decimals) {
-  const price = event.price.toFixed(decimals ?? decimalsFor(event.price));
-  const buys = (event.kind === "opened") === (event.side === "long");
-  return `${buys ? "Buy" : "Sell"} ${plain(event.size)} @ ${price}`;
+// What the fills of one candle came to: "Sell 264 @ 71.03"; at several prices only their number.
+function describe(events, decimals) {
+  const prices = new Set(events.map((event) => event.price));
+  if (prices.size > 1) return `×${events.length}`;
+  const [first] = events;
+  const buys = (first.kind === "opened") === (first.side === "long");
+  const size = events.reduce((sum, event) => sum + Math.abs(event.size), 0);
+  return `${buys ? "Buy" : "Sell"} ${plain(size)} @ ${first.price.toFixed(decimals ?? decimalsFor(first.price))}`;
 }

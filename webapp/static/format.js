@@ -68,14 +68,16 @@ export class Clock {
     return this.zone === "UTC" ? "UTC" : this.zone.split("/").pop().replaceAll("_", " ");
   }
 
-  // Epoch seconds of "2013-01-15" or "2013-01-15 14:30" as a clock in this zone shows it; NaN when it is neither.
+  // Epoch seconds of the minute "2013-01-15 14:30", or of the last second of "2013-01-15", as a clock in this zone shows
+  // it; NaN when it is neither.
   parse(text) {
     const match = /^(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{2}))?$/.exec(text.trim());
     if (!match) return NaN;
-    const [, year, month, day, hour = 0, minute = 0] = match.map((part) => (part === undefined ? undefined : Number(part)));
+    const [year, month, day, hour = 0, minute = 0] = match.slice(1).filter(Boolean).map(Number);
     const wanted = Date.UTC(year, month - 1, day, hour, minute);
     if (new Date(wanted).getUTCDate() !== day) return NaN;
-    return (wanted - this.offset(wanted)) / 1000;
+    const whole = match[4] === undefined ? 86_399 : 0;
+    return (wanted - this.offset(wanted)) / 1000 + whole;
   }
 
   offset(milliseconds) {

@@ -40,8 +40,8 @@ export class Marks {
     }
     for (const trade of frame.trades ?? []) this.trades.set(trade.trade, trade);
     if (frame.orders) this.orders = frame.orders;
-    if (frame.open) this.open = frame.open;
-    if (fresh.length || frame.trades?.length || frame.orders || frame.open) this.version += 1;
+    if (frame.open_trades) this.open = frame.open_trades;
+    if (fresh.length || frame.trades?.length || frame.orders || frame.open_trades) this.version += 1;
     return fresh;
   }
 

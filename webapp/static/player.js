@@ -6,6 +6,7 @@ import { Clock, decimalsFor } from "./format.js";
 import { listen } from "./keys.js";
 import { Legend } from "./legend.js";
 import { Marks } from "./marks.js";
+import { Pacer } from "./pacer.js";
 import { Panels } from "./panels.js";
 import { connect } from "./socket.js";
 import { Transport } from "./transport.js";
@@ -42,6 +43,7 @@ class Player {
 
   start() {
     this.deaf = listen(this);
+    this.pacer = new Pacer((message) => this.socket.send(message));
     this.leaving = () => keep(this.run, this);
     addEventListener("pagehide", this.leaving);
     this.socket = connect({
@@ -92,8 +94,8 @@ class Player {
   connected(failures) {
     console.info("Tapedeck: socket connected", this.element.dataset.socket);
     if (failures) this.say(`Connected again, at bar ${this.bar}.`, 4000);
-    if (this.conditions) this.socket.send({ action: "pause_on", ...this.conditions });
-    if (this.panels.sort !== "time") this.socket.send({ action: "show", sort: this.panels.sort });
+    if (this.conditions) this.send({ action: "pause_on", ...this.conditions });
+    if (this.panels.sort !== "time") this.send({ action: "show", sort: this.panels.sort });
   }
 
   lost(failures, code) {
@@ -111,7 +113,7 @@ class Player {
   }
 
   send(message) {
-    return this.socket.send(message);
+    return this.pacer.send(message);
   }
 
   // -- messages
@@ -246,6 +248,12 @@ class Player {
   seek(bar, travel = false) {
     if (travel && this.chart) this.chart.follow = true;
     this.send({ action: "seek", bar: Math.max(0, Math.min(bar, this.total)) });
+  }
+
+  // The server knows the times of bars that were not played yet; the page must not.
+  seekTime(time) {
+    if (this.chart) this.chart.follow = true;
+    this.send({ action: "seek", time });
   }
 
   command(action) {

@@ -84,7 +84,7 @@ export class Transport {
     }
     const time = player.clock?.parse(text) ?? NaN;
     if (Number.isNaN(time)) return "Type a bar number such as 128, or a date such as 2013-01-15.";
-    player.seekTime(text, time);
+    player.seekTime(time);
     return "";
   }
 

@@ -19,12 +19,12 @@ export class View {
   // The scrubber marks what was traded before the bars on the chart, too.
   ticks() {
     const { first } = this.candles;
-    if (first > 1) this.ask("ticks", 1, this.player.bar);
+    if (first > 1) this.ask("ticks", 1, this.player.total);
   }
 
   ask(purpose, from, to) {
     from = Math.max(1, Math.floor(from));
-    to = Math.min(Math.ceil(to), this.player.bar);
+    to = Math.min(Math.ceil(to), this.player.total); // the answer ends at the playhead at the latest
     if (to < from) return;
     if (this.player.send({ action: "window", from, to })) this.player.windows.push({ purpose, to });
   }
@@ -91,7 +91,7 @@ export class View {
     const key = `${Math.round(from)} ${Math.round(to)} ${candles.bucket} ${candles.first}`;
     if (key === this.asked) return; // the answer did not help: older bars do not exist
     this.asked = key;
-    this.ask("view", from - span * 0.5, chart.follow ? player.bar : to + span * 0.5);
+    this.ask("view", from - span * 0.5, chart.follow ? player.total : to + span * 0.5);
   }
 
   ideal(bars) {
@@ -102,7 +102,7 @@ export class View {
     const { chart, candles, player } = this;
     if (player.windows.some(({ purpose }) => purpose !== "ticks")) return;
     const span = chart.range ? (chart.range.to - chart.range.from) * candles.bucket : 500;
-    this.ask("view", player.bar - span * 1.5, player.bar);
+    this.ask("view", player.bar - span * 1.5, player.total);
   }
 
   newest() {
@@ -113,7 +113,7 @@ export class View {
   fit() {
     if (this.candles.first > 1) {
       this.chart.follow = true;
-      this.ask("fit", 1, this.player.bar);
+      this.ask("fit", 1, this.player.total);
     } else this.chart.fit();
   }
 
