@@ -184,7 +184,7 @@ class _Table:
         for values in self.columns.values():
             same[1:] &= (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
         if same.any():
-            self.notes.append(f"{_rows(int(same.sum()))} that repeat the row above left out.")
+            self.notes.append(f"{_rows(int(same.sum()))} repeating the row above left out.")
             self._keep(~same)
 
     def _widen_ranges(self) -> None:

@@ -27,7 +27,7 @@ def is_unfinished(last: pd.Timestamp, interval: str, about: Mapping[str, Any], n
         return (moment.year, moment.month) <= (last.year, last.month)
     if interval == "1wk":
         over = moment >= last + pd.DateOffset(days=7)
-        weekend = not _trades_daily(about) and moment.dayofweek >= 5 and last.dayofweek < 5
+        weekend = not _trades_daily(about) and moment.weekday() >= 5 and last.weekday() < 5
         return not over and not weekend
     if moment.date() != last.date():
         return moment < last
@@ -69,4 +69,4 @@ def _trades_daily(about: Mapping[str, Any]) -> bool:
 
 def _is_weekend(moment: float, about: Mapping[str, Any]) -> bool:
     zone = about.get("exchangeTimezoneName") or "UTC"
-    return pd.Timestamp(moment, unit="s", tz="UTC").tz_convert(zone).dayofweek >= 5
+    return pd.Timestamp(moment, unit="s", tz="UTC").tz_convert(zone).weekday() >= 5

@@ -13,6 +13,7 @@ from engine.bars import Bars
 from engine.errors import BadBars, ConfigError, EngineError, FeedUnavailable, NoBars
 from engine.feeds import files, request, span, synthetic
 from engine.feeds.cache import Cache
+from engine.feeds.remarks import remark
 from engine.feeds.request import REACH, Request
 from engine.feeds.yahoo import ADDRESS, Failure, Yahoo
 
@@ -73,12 +74,12 @@ class Feeds:
             return synthetic.make(wanted)
         own = _from(self._own, wanted)
         if own is not None:
-            return self._about_time(span.cut(own, wanted))
+            return remark(self._about_time(span.cut(own, wanted)))
         self._check_reach(wanted)
         failure = None
         if self._yahoo is not None:
             try:
-                return self._yahoo.load(wanted)
+                return remark(self._yahoo.load(wanted))
             except Failure as error:
                 failure = error
             saved = self._yahoo.saved(wanted) if failure.passes else None

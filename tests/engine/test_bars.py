@@ -183,7 +183,7 @@ class TestRepair:
     def test_identical_duplicates_are_dropped_and_counted(self, frame):
         bars = Bars.from_frame(frame.iloc[[0, 0, 0, *range(1, 60)]], repair=True)
         assert bars.time.tolist() == Bars.from_frame(frame).time.tolist()
-        assert bars.notes == ("2 rows that repeat the row above left out.",)
+        assert bars.notes == ("2 rows repeating the row above left out.",)
 
     def test_conflicting_duplicates_are_refused(self, frame):
         twice = frame.iloc[[*range(10), 9, *range(10, 60)]].copy()
