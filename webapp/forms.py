@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SPEEDS: tuple[float | str, ...] = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, "instant")
 DEFAULTS = BacktestConfig()
 MAX_INDICATORS = 12
+MAX_PARAMETERS = 100
 MAX_TEXT = 200  # characters in a parameter that is text
 
 
@@ -182,6 +183,8 @@ def _strategy(given: _Values, config: _Values, errors: dict[str, str], services:
     params = given.get("params", {})
     if not isinstance(params, Mapping):
         errors["params"] = f"The parameters must be an object of names and values, not {shown(params)}."
+    elif len(params) > MAX_PARAMETERS:
+        errors["params"] = f"{len(params)} parameters are too many. Give at most {MAX_PARAMETERS}."
     elif entry is not None:
         config["strategy"] = entry.name
         config["params"] = _parameters(entry, params, errors)

@@ -21,7 +21,6 @@ DEFAULTS: dict[str, Any] = {
     "LOG_LEVEL": "INFO",  # least severe message in the server's log
     "RUNS_PER_PAGE": 25,  # runs on a page of the history
     "MAX_CONTENT_LENGTH": 65_536,  # bytes in a posted form
-    "MAX_FORM_PARTS": 200,  # fields in a posted form
     "LOCK_TIMEOUT": 5.0,  # seconds to wait for another writer of the database
 }
 
