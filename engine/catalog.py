@@ -194,8 +194,8 @@ def _run(source: str, stem: str, filename: str, path: Path | None) -> list[Entry
     module = types.ModuleType(f"tapedeck_strategy_{digest[:16]}_{re.sub(r'[^0-9A-Za-z_]', '_', stem)}")
     module.__file__ = filename
     broken = Entry(stem, f"{stem}.py", source=source, digest=digest, path=path)
-    # Annotations, dataclasses, pickles and tracebacks look a class's module up by its name. The name holds the digest, so
-    # that it hides nothing and a changed file is another module.
+    # Annotations, dataclasses, pickles and tracebacks look a class's module up by its name. The name holds the digest,
+    # so that it hides nothing and a changed file is another module.
     sys.modules[module.__name__] = module
     try:
         exec(compile(source, filename, "exec", dont_inherit=True), vars(module))

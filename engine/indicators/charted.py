@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import talib
-from talib import abstract
+from talib.abstract import Function
 
 from engine.bars import Bars
+from engine.calendar import Calendar
 from engine.errors import ConfigError
-from engine.parameters import Parameter, unknown
-from engine.tape import Indicator
 from engine.indicators import functions
 from engine.indicators.functions import Line, Study
 from engine.indicators.palette import color
+from engine.parameters import Parameter, unknown
+from engine.tape import Indicator
 
 _FIELD = "indicators"
 _MOST = 12  # studies of one name: more lines than anybody can tell apart
@@ -171,7 +172,7 @@ def _spec(name: str) -> _Spec:
             if isinstance(found.default, (int, float))
         }
         return _Spec(name, inputs, parameters, study.lines, study.pane, study, lambda values: True)
-    info = abstract.Function(name).info
+    info = Function(name).info
     parameters = {key: Parameter(key, type(value), value) for key, value in info["parameters"].items()}
     inputs = tuple(
         column for found in info["input_names"].values() for column in (found if isinstance(found, list) else [found])
@@ -194,7 +195,7 @@ def _style(name: str, output: str, drawn: list[str]) -> str:
 
 def _accepted(name: str, parameters: dict[str, Any]) -> bool:
     """Return whether TA-Lib takes the parameters; its lookback is below 0 when it does not."""
-    function = abstract.Function(name)
+    function = Function(name)
     try:
         function.set_parameters(parameters)
         return bool(function.lookback >= 0)
@@ -222,5 +223,4 @@ def _session(bars: Bars) -> np.ndarray | None:
     """Return a number for each bar's trading day, or None when bars are days or longer."""
     if not bars.dated or len(bars) < 2 or np.median(np.diff(bars.time)) >= 86_400:
         return None
-    local = bars.index.tz_localize(None) if getattr(bars.index, "tz", None) is not None else bars.index
-    return local.normalize().asi8
+    return Calendar.of(bars.index).local_days

@@ -154,8 +154,8 @@ def DONCHIAN(high: ArrayLike, low: ArrayLike, window: int = 20) -> tuple[Array, 
 def SUPERTREND(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 10, multiplier: float = 3.0) -> Array:
     """Return the Supertrend line: below the price while the trend is up, above it while it is down.
 
-    The line keeps `multiplier` average true ranges from the middle of the bar, moves only towards the price, and changes
-    side when the close crosses it.
+    The line keeps `multiplier` average true ranges from the middle of the bar, moves only towards the price, and
+    changes side when the close crosses it.
     """
     closes = _floats(close).tolist()
     middle = (_floats(high) + _floats(low)) / 2

@@ -10,19 +10,9 @@ import numpy as np
 from engine.tape import CLOSED, FILLED, OPENED, REDUCED, Events
 
 # Where a fill's event row has what; see Events.write.
-_TRADE, _SIZE, _PRICE, _COMMISSION, _PNL, _SL, _TP, _TAG, _SLIPPAGE, _FILL_BAR, _WIDTH = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    11,
-    12,
-    13,
-)
+_TRADE, _SIZE, _PRICE, _COMMISSION, _PNL, _SL, _TP, _TAG = range(1, 9)
+_SLIPPAGE, _FILL_BAR = 11, 12
+_Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +59,8 @@ class Trades:
 class Changes:
     """What a stretch of a tape did to trades; each `*_bar` is the bar after which the record knows it.
 
-    `fill_costs` has the cash that each fill lost, shape (n_fills, 2): commission and slippage. `closed` counts every part
-    of a trade that was closed, `whole` tells after which of them nothing was left.
+    `fill_costs` has the cash that each fill lost, shape (n_fills, 2): commission and slippage. `closed` counts every
+    part of a trade that was closed, `whole` tells after which of them nothing was left.
     """
 
     fill_bar: np.ndarray
@@ -87,7 +77,7 @@ class TradeReader:
     def __init__(self, events: Events):
         self._events = events
         self._read = 0
-        self._opened: dict[int, tuple[Any, ...]] = {}
+        self._opened: dict[int, _Row] = {}
 
     def catch_up(self) -> Changes | None:
         """Return what the events written since the last call did, None when there are none."""
@@ -99,43 +89,47 @@ class TradeReader:
         kind = np.frombuffer(kinds, np.uint8)
         filled = np.flatnonzero(kind == FILLED).tolist()
         opened = np.flatnonzero(kind == OPENED).tolist()
-        ended = np.flatnonzero((kind == REDUCED) | (kind == CLOSED)).tolist()
-        for place in opened:
-            self._opened[rows[place][_TRADE]] = rows[place]
-        closing = [rows[place] for place in ended]
-        opening = [self._opened[row[_TRADE]] for row in closing]
-        costs = [(rows[place][_COMMISSION], rows[place][_SLIPPAGE]) for place in filled]
+        ended = _ends(kind)
+        costs = [[rows[place][column] for place in filled] for column in (_COMMISSION, _SLIPPAGE)]
         return Changes(
             fill_bar=_column([bars[place] for place in filled], np.int64),
-            fill_costs=np.array(costs, dtype=np.float64).reshape(-1, 2),
+            fill_costs=np.array(costs, dtype=np.float64).T,
             opened_bar=_column([bars[place] for place in opened], np.int64),
             closed_bar=_column([bars[place] for place in ended], np.int64),
-            whole=_column([kinds[place] == CLOSED for place in ended], bool),
-            closed=_trades(opening, closing),
+            whole=kind[ended] == CLOSED,
+            closed=_pair(self._opened, [rows[place] for place in opened], [rows[place] for place in ended]),
         )
 
 
-def _trades(opening: list[tuple[Any, ...]], closing: list[tuple[Any, ...]]) -> Trades:
-    starts = list(zip(*opening, strict=True)) or [()] * _WIDTH
-    ends = list(zip(*closing, strict=True)) or [()] * _WIDTH
+def _pair(known: dict[int, _Row], opening: list[_Row], closing: list[_Row]) -> Trades:
+    """Return the trades that the rows of `closing` end; `known` has the openings of before, and gets new ones."""
+    known.update((row[_TRADE], row) for row in opening)
+    starts = [known[row[_TRADE]] for row in closing]
+    # Column by column: zip(*rows) would make an object for each row, enough to set off the garbage collector.
     return Trades.of(
-        size=ends[_SIZE],
-        entry_bar=starts[_FILL_BAR],
-        exit_bar=ends[_FILL_BAR],
-        entry_price=starts[_PRICE],
-        exit_price=ends[_PRICE],
-        pnl=ends[_PNL],
-        commission=ends[_COMMISSION],
-        sl=ends[_SL],
-        tp=ends[_TP],
-        tag=starts[_TAG],
+        size=[row[_SIZE] for row in closing],
+        entry_bar=[row[_FILL_BAR] for row in starts],
+        exit_bar=[row[_FILL_BAR] for row in closing],
+        entry_price=[row[_PRICE] for row in starts],
+        exit_price=[row[_PRICE] for row in closing],
+        pnl=[row[_PNL] for row in closing],
+        commission=[row[_COMMISSION] for row in closing],
+        sl=[row[_SL] for row in closing],
+        tp=[row[_TP] for row in closing],
+        tag=[row[_TAG] for row in starts],
     )
 
 
 def read_trades(events: Events) -> Trades:
     """Return all closed trades of a tape."""
-    changes = TradeReader(events).catch_up()
-    return _trades([], []) if changes is None else changes.closed
+    kinds, _, rows = events.plain()
+    kind = np.frombuffer(kinds, np.uint8)
+    opening = [rows[place] for place in np.flatnonzero(kind == OPENED).tolist()]
+    return _pair({}, opening, [rows[place] for place in _ends(kind)])
+
+
+def _ends(kind: np.ndarray) -> list[int]:
+    return np.flatnonzero((kind == REDUCED) | (kind == CLOSED)).tolist()
 
 
 def _column(values: Any, kind: Any) -> np.ndarray:

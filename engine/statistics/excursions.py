@@ -9,8 +9,8 @@ from engine.record import TradeRecord
 def excursions(bars: Bars, trade: TradeRecord, bar: int) -> tuple[float, float]:
     """Return a trade's best and worst open profit (MFE, MAE) within the first `bar` bars, in cash before commission.
 
-    The best is 0 or more, the worst 0 or less. Bars cannot tell what came first inside them: the entry bar counts with its
-    whole range, the exit bar with its open and the exit price alone.
+    The best is 0 or more, the worst 0 or less. Bars cannot tell what came first inside them: the entry bar counts with
+    its whole range, the exit bar with its open and the exit price alone.
     """
     start = trade.entry_bar
     last = bar - 1 if trade.exit_bar is None else min(trade.exit_bar, bar - 1)

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from engine import rules
-from engine.tape import Indicator, Tape
+from engine.calendar import Calendar, round_up
 from engine.statistics import measures
-from engine.statistics.calendar import Calendar, round_up
 from engine.statistics.columns import Trades, read_trades
 from engine.statistics.measures import NAN, ratio
+from engine.tape import Indicator, Tape
 
 
 class Statistics(pd.Series):
@@ -240,7 +240,7 @@ def trades_frame(trades: Trades, index: pd.Index, indicators: Any = ()) -> pd.Da
         "Duration": left - entered,
         "Tag": trades.tag.tolist(),
     }
-    for label, values in _labelled(indicators):
+    for label, values in _labelled(indicators) if len(trades) else ():
         columns[f"Entry_{label}"] = values[trades.entry_bar]
         columns[f"Exit_{label}"] = values[trades.exit_bar]
     return pd.DataFrame(columns)

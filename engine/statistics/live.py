@@ -6,8 +6,8 @@ from copy import copy
 
 import numpy as np
 
+from engine.calendar import Calendar, round_up
 from engine.statistics import measures
-from engine.statistics.calendar import Calendar, round_up
 from engine.statistics.columns import Changes, TradeReader
 from engine.statistics.final import growth_rate
 from engine.statistics.measures import NAN, ratio
@@ -18,8 +18,8 @@ from engine.tape import Tape
 class Live:
     """The statistics of a tape at any bar, at a cost that does not grow with the bars before.
 
-    At the last bar they equal `final`; at bar k they equal those of a run that ended there, its trades left open. Bars of
-    the tape after k are never read for it.
+    At the last bar they equal `final`; at bar k they equal those of a run that ended there, its trades left open. Bars
+    of the tape after k are never read for it.
     """
 
     def __init__(self, tape: Tape, *, risk_free_rate: float = 0.0):
@@ -33,7 +33,8 @@ class Live:
     def at(self, bar: int | None = None) -> dict[str, float | int]:
         """Return every figure of `FIGURES` after `bar` bars (the tape's last by default), NaN where undefined.
 
-        Also `bar_number`, `position` (signed units), and `pnl` and `pnl_pct`, other names of `net_profit` and `return_pct`.
+        Also `bar_number`, `position` (signed units), and `pnl` and `pnl_pct`, other names of `net_profit` and
+        `return_pct`.
         """
         bar = self.tape.bar if bar is None else max(0, min(bar, self.tape.bar))
         account = self._account.at(bar)
@@ -229,8 +230,8 @@ class _TradeTotals:
         count = self._sums.count(bar)
         commission, slippage = self._fills.at(self._fills.count(bar))
         (
-            wins, losses, longs, won, lost, fees, held, covered, returns, gained, fallen, growth, ruined, off, off_squared,
-            lasted,
+            wins, losses, longs, won, lost, fees, held, covered,
+            returns, gained, fallen, growth, ruined, off, off_squared, lasted,
         ) = self._sums.at(count)  # fmt: skip
         best, worst, largest, smallest, longest = self._most.at(count)
         mean = ratio(off, count)
@@ -287,7 +288,9 @@ class _TradeTotals:
             np.maximum(returns, 0), np.minimum(returns, 0), growth, ruined, off, off * off, lasted,
         )  # fmt: skip
         self._sums.extend(changes.closed_bar, np.column_stack(sums).astype(np.float64))
-        self._most.extend(changes.closed_bar, np.column_stack([returns, -returns, pnl, -pnl, lasted]).astype(np.float64))
+        self._most.extend(
+            changes.closed_bar, np.column_stack([returns, -returns, pnl, -pnl, lasted]).astype(np.float64)
+        )
 
     def _newly_covered(self, entries: np.ndarray, exits: np.ndarray) -> np.ndarray:
         """Return how many bars each trade, as it closes, adds to those that lie in a closed trade."""

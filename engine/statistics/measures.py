@@ -15,7 +15,7 @@ NAN = float("nan")
 
 
 class Episodes(NamedTuple):
-    """Drawdowns, oldest first: from the bar of the peak to the bar that reached it again, or the last; depth above 0."""
+    """Drawdowns, oldest first: from the bar of the peak to the one that reached it again, or the last; depth above 0."""
 
     peak: np.ndarray
     end: np.ndarray
@@ -41,7 +41,9 @@ def ratio(above: float, below: float) -> float:
 
 def drawdowns(equity: np.ndarray) -> np.ndarray:
     """Return how far equity stands below its running peak after each bar, a fraction from 0 up."""
-    return 1 - equity / np.maximum.accumulate(equity)
+    fall = np.maximum.accumulate(equity)
+    np.divide(equity, fall, out=fall)  # in place: a fresh array of a million costs more than its arithmetic
+    return np.subtract(1, fall, out=fall)
 
 
 def episodes(drawdown: np.ndarray) -> Episodes:
@@ -109,9 +111,8 @@ def annual(
         volatility = float(np.sqrt((variance + growth**2) ** a_year - growth ** (2 * a_year)))
         fall = float(np.sqrt(downside) * np.sqrt(a_year))
         sharpe = (yearly - risk_free_rate) / volatility if volatility else NAN
-        sortino = np.float64(yearly - risk_free_rate)
         with np.errstate(divide="ignore"):
-            sortino = float(sortino / fall)
+            sortino = float(np.float64(yearly - risk_free_rate) / fall)
     if compat:
         return Annual(yearly, volatility, sharpe, sortino)
     return Annual(*(value if np.isfinite(value) else NAN for value in (yearly, volatility, sharpe, sortino)))
@@ -120,7 +121,8 @@ def annual(
 def log_changes(values: np.ndarray) -> np.ndarray:
     """Return the logarithm of each value over the one before."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(values[1:] / values[:-1])
+        change = values[1:] / values[:-1]
+        return np.log(change, out=change)
 
 
 def beta(equity: np.ndarray, close: np.ndarray) -> float:
@@ -129,7 +131,8 @@ def beta(equity: np.ndarray, close: np.ndarray) -> float:
         return NAN
     ours, market = log_changes(equity), log_changes(close)
     with np.errstate(invalid="ignore"):
-        ours, market = ours - ours.mean(), market - market.mean()
+        ours -= ours.mean()
+        market -= market.mean()
         return ratio(float(ours @ market), float(market @ market))
 
 
@@ -151,7 +154,7 @@ def sqn(pnl: np.ndarray) -> float:
     return ratio(float(np.sqrt(len(pnl)) * pnl.mean()), float(pnl.std(ddof=1)))
 
 
-def kelly(wins: int, count: int, gross_profit: float, losses: int, gross_loss: float) -> float:
+def kelly(wins: float, count: int, gross_profit: float, losses: float, gross_loss: float) -> float:
     """Return the share of the account that Kelly's formula would bet; `gross_loss` is below 0."""
     if not wins or not losses:
         return NAN

@@ -16,7 +16,7 @@ _STRIDE = 8192  # bars between two states that are kept: going back costs at mos
 class Rewindable(Generic[State]):
     """A state that moves forward over bars, and back by starting again from the last one kept.
 
-    `advance(state, start, stop)` changes a state that holds bars before `start` into one that holds those before `stop`.
+    `advance(state, start, stop)` changes a state that holds bars before `start` into one for those before `stop`.
     """
 
     def __init__(self, fresh: State, advance: Callable[[State, int, int], None]):

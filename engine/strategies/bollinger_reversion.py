@@ -26,9 +26,9 @@ class BollingerReversion(Strategy):
 
     def next(self):
         price = self.data.Close[-1]
-        if self.position.is_long and price >= self.middle[-1]:
-            self.position.close()
-        elif self.position.is_short and price <= self.middle[-1]:
+        if (self.position.is_long and price >= self.middle[-1]) or (
+            self.position.is_short and price <= self.middle[-1]
+        ):
             self.position.close()
         elif not self.position:
             if crossover(self.data.Close, self.lower):

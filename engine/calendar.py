@@ -17,9 +17,10 @@ _WEEKEND_SHARE = (
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Times as integers. `nanoseconds` count from the epoch in UTC, `local_days` are days on the exchange's own calendar.
+    """Times as integers.
 
-    Both are None for bars without dates; a duration is then a number of bars.
+    `nanoseconds` count from the epoch in UTC, `local_days` are days on the exchange's own calendar. Both are
+    None for bars without dates; a duration is then a number of bars.
     """
 
     nanoseconds: np.ndarray | None
