@@ -82,10 +82,12 @@ class Feeds:
                 return remark(self._yahoo.load(wanted))
             except Failure as error:
                 failure = error
-            saved = self._yahoo.saved(wanted) if failure.passes else None
+            saved = self._yahoo.saved(wanted)
             if saved is not None:
                 bars, when = saved
-                return bars.told(f"{failure.reason}: these bars were saved on {when}.", source=f"Yahoo, saved {when}")
+                return remark(bars).told(
+                    f"{failure.reason}: these bars were saved on {when}.", source=f"Yahoo, saved {when}"
+                )
         sample = self._sample(wanted, failure)
         if sample is not None:
             return sample

@@ -240,6 +240,17 @@ class TestRateLimit:
         assert online().load("MSFT", "1d", "6mo").source.startswith("bundled sample (Yahoo limits how often")
 
 
+@pytest.mark.parametrize("answer", ["faulty", "empty", "unknown"])
+def test_bars_that_were_good_once_are_served_when_the_new_ones_are_not(online, yahoo, normal, clock, answer):
+    online().load(normal, "1d", "6mo")
+    clock.at("2024-06-10 12:00")
+    worse = {"faulty": chart(DAYS, CLOSES, low=-CLOSES), "empty": chart([], []), "unknown": refused("Not found", 404)}
+    yahoo.answers[normal] = lambda query: worse[answer]
+    bars = online().load(normal, "1d", "6mo")
+    assert bars.source == "Yahoo, saved 2024-06-01 12:00 UTC"
+    assert bars.close.tolist() == CLOSES.tolist()
+
+
 def test_a_limited_crumb_is_no_reason_to_stop(online, yahoo, normal):
     yahoo.crumb_status = 429
     assert len(online().load(normal, "1d", "6mo")) == 40
