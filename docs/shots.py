@@ -57,7 +57,7 @@ def player(page: Page, url: str, folder: Path, suffix: str, *, ends: bool) -> No
     page.wait_for_timeout(600)
     page.screenshot(path=folder / f"rewound{suffix}.png")
     page.keyboard.press("End")
-    page.wait_for_selector("[data-summary] *")
+    page.wait_for_selector("#summary .verdict")
     page.wait_for_timeout(600)
     page.screenshot(path=folder / f"finished{suffix}.png", full_page=True)
 
