@@ -42,10 +42,11 @@ class Declarations:
         names = _row_names(label, len(rows), single)
         group = label if isinstance(label, str) else ", ".join(label)
         pane = pane or (getattr(func, "pane", None) if overlay is None else None) or self._pane(rows, overlay, group)
+        styles = [line.style for line in getattr(func, "lines", ())]  # of engine.indicators' functions
         made = []
         for position, (row, row_name) in enumerate(zip(rows, names, strict=True)):
             shade = color[position] if isinstance(color, (list, tuple)) else color
-            style = "scatter" if scatter else "line"
+            style = "scatter" if scatter else styles[position] if len(styles) == len(rows) else "line"
             drawn = row.astype(np.float64) if row.dtype.kind in "fiub" else np.full(len(row), np.nan)
             self.indicators.append(Indicator(row_name, drawn, pane, shade, style, group, plot))
             made.append(Series(row, self.clock, row_name, self.bars.index, is_indicator=True, scatter=scatter))

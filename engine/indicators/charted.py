@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import talib
-from talib.abstract import Function
+from talib.abstract import Function  # type: ignore[attr-defined]
 
 from engine.bars import Bars
 from engine.calendar import Calendar

@@ -15,7 +15,7 @@ NAN = float("nan")
 
 
 class Episodes(NamedTuple):
-    """Drawdowns, oldest first: from the bar of the peak to the one that reached it again, or the last; depth above 0."""
+    """Drawdowns, oldest first: from the peak's bar to the one that reached it again, or the last; depth above 0."""
 
     peak: np.ndarray
     end: np.ndarray
