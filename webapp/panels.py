@@ -7,23 +7,29 @@ sent in the stream. Nothing after the bar that is asked for is read.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from flask import current_app
+from jinja2 import Template
+from markupsafe import Markup
 
 from engine.record import OrderRecord, TradeRecord
 from engine.statistics import FIGURES, Live
-from engine.tape import Event, Tape
+from engine.tape import Tape
 from webapp.book import SORTS, Book
 
 if TYPE_CHECKING:
     from webapp.store import Run
 
-NAMES = ("headline", "summary", "position", "stats", "trades", "orders", "log")
-NEWEST = 100  # rows of a list: what a person looks at, and what ten swaps a second can carry
+ALWAYS = ("headline", "summary", "position", "stats", "counts")
+LISTS = ("trades", "orders", "log")
+NEWEST = 60  # rows of a list: what a person looks at, and what ten swaps a second can carry
+KEPT = 4_000  # rendered rows kept for each tape: what is past does not change
 FEW_TRADES = 30  # fewer closed trades say little about a strategy
 
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
@@ -68,6 +74,7 @@ class Row:
     best: float
     worst: float
     bars: int
+    timezone: str | None
 
     @property
     def cost(self) -> float:
@@ -92,12 +99,12 @@ class View:
     timezone: str | None = None
     sort: str = "time"
     open: list[Row] = field(default_factory=list)
-    closed: list[Row] = field(default_factory=list)
+    closed: list[Markup] = field(default_factory=list)
     closed_count: int = 0
     pending: list[OrderRecord] = field(default_factory=list)
-    orders: list[OrderRecord] = field(default_factory=list)
+    orders: list[Markup] = field(default_factory=list)
     order_count: int = 0
-    log: list[Event] = field(default_factory=list)
+    log: list[Markup] = field(default_factory=list)
     log_count: int = 0
 
     @property
@@ -116,15 +123,20 @@ def empty(run: Run) -> dict[str, Any]:
     return _context(View(bars=run.total_bars))
 
 
-def render(tape: Tape, live: Live, bar: int, sort: str = "time") -> dict[str, str]:
+def render(tape: Tape, live: Live, bar: int, sort: str = "time", lists: Sequence[str] = LISTS) -> dict[str, str]:
     """Return the HTML inside each panel, by the id of its element, as it stood after `bar` bars.
 
     Args:
         sort: what the list of trades begins with, one of `webapp.book.SORTS`.
+        lists: which of LISTS are wanted; they are most of the work.
     """
-    context = _context(_view(tape, live, bar, sort if sort in SORTS else "time"))
+    context = _context(_view(tape, live, bar, sort if sort in SORTS else "time", lists))
     # the environment itself: a stream has no request to take context processors from
-    return {name: current_app.jinja_env.get_template(f"fragments/{name}.html").render(context) for name in NAMES}
+    return {name: _template(name).render(context) for name in (*ALWAYS, *lists)}
+
+
+def _template(name: str) -> Template:
+    return current_app.jinja_env.get_template(f"fragments/{name}.html")
 
 
 def book_of(tape: Tape) -> Book:
@@ -138,28 +150,53 @@ def book_of(tape: Tape) -> Book:
 _books: WeakKeyDictionary[Tape, Book] = WeakKeyDictionary()
 
 
-def rows(tape: Tape, bar: int, newest: int = NEWEST, sort: str = "time") -> list[Row]:
-    """Return the closed trades of the first `bar` bars as rows, latest, best, worst or longest first."""
-    return [_row(tape, trade, bar, number, total) for number, trade, total in book_of(tape).closed(bar, newest, sort)]
-
-
-def _view(tape: Tape, live: Live, bar: int, sort: str) -> View:
+def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str]) -> View:
     book = book_of(tape)
-    return View(
+    view = View(
         bar=bar,
         bars=len(tape.bars),
         numbers=Numbers({name: _defined(value) for name, value in live.at(bar).items()}),
         timezone=tape.bars.timezone,
         sort=sort,
         open=[_row(tape, trade, bar) for trade in reversed(book.open(bar))][:NEWEST],
-        closed=rows(tape, bar, NEWEST, sort),
         closed_count=book.closed_count(bar),
         pending=book.pending(bar)[:NEWEST],
-        orders=book.orders(bar, NEWEST),
         order_count=book.order_count(bar),
-        log=book.told(bar, NEWEST),
         log_count=book.told_count(bar),
     )
+    if "trades" in lists:
+        view.closed = [_closed(tape, bar, *closed) for closed in book.closed(bar, NEWEST, sort)]
+    if "orders" in lists:
+        ended = [order for order in book.orders(bar, NEWEST) if not order.waiting]
+        view.orders = [_line(tape, "order", (order.order, order.changed_bar, order.state), order) for order in ended]
+    if "log" in lists:
+        view.log = [_line(tape, "event", event.number, event) for event in book.told(bar, NEWEST)]
+    return view
+
+
+def _closed(tape: Tape, bar: int, number: int, trade: TradeRecord, total: float) -> Markup:
+    known = _kept(tape).get(("trade", number))
+    return known or _line(tape, "trade", number, _row(tape, trade, bar, number, total))
+
+
+def _line(tape: Tape, kind: str, key: Any, shown: Any) -> Markup:
+    """Return the row of a list; rows of what is past are rendered once."""
+    kept = _kept(tape)
+    line = kept.get((kind, key))
+    if line is None:
+        if len(kept) >= KEPT:
+            kept.clear()
+        text = getattr(_template("rows").module, kind)(shown)
+        line = kept[kind, key] = Markup(_INDENT.sub("", text))
+    return line
+
+
+def _kept(tape: Tape) -> dict[tuple[str, Any], Markup]:
+    return _lines.setdefault(tape, {})
+
+
+_INDENT = re.compile(r"\n\s*")
+_lines: WeakKeyDictionary[Tape, dict[tuple[str, Any], Markup]] = WeakKeyDictionary()
 
 
 def _context(view: View) -> dict[str, Any]:
@@ -172,7 +209,8 @@ def _row(tape: Tape, trade: TradeRecord, bar: int, number: int | None = None, to
     high, low = float(np.max(tape.bars.high[held])), float(np.min(tape.bars.low[held]))
     up, down = high / trade.entry_price - 1, low / trade.entry_price - 1
     best, worst = (up, down) if trade.size > 0 else (-down, -up)
-    return Row(trade, number, total, max(best, 0.0), min(worst, 0.0), last - trade.entry_bar)
+    excursions = max(best, 0.0), min(worst, 0.0)
+    return Row(trade, number, total, *excursions, last - trade.entry_bar, tape.bars.timezone)
 
 
 def _defined(value: Any) -> Any:

@@ -57,7 +57,7 @@ class Player:
         self._told_status = self.head.status
         self._counted = (-1, 0.0)  # bar and time of the last statistics
         self._html: dict[str, str] = {}
-        self._sort = "time"
+        self._sort, self._list = "time", panels.LISTS[0]
         self._refusals = 0
 
     def run(self) -> None:
@@ -118,9 +118,9 @@ class Player:
         if throttle and now - self._counted[1] < STATS:
             return  # `listen` sends them when the time has come
         self._counted = (bar, now)
-        message: dict[str, Any] = {"type": "stats", **self.live.at(bar), "bar_number": bar}
+        message: dict[str, Any] = {"type": "stats", **protocol.figures(self.live.at(bar)), "bar_number": bar}
         if self.frames:
-            html = panels.render(self.tape, self.live, bar, self._sort)
+            html = panels.render(self.tape, self.live, bar, self._sort, lists=(self._list,))
             message["html"] = {name: text for name, text in html.items() if self._html.get(name) != text}
             self._html = html
         self._send(message)
@@ -134,7 +134,7 @@ class Player:
         """Keep the results, and say once that the run has ended."""
         self._completed = True
         bars = len(self.tape.bars)
-        metrics = self.live.at(bars)
+        metrics = protocol.figures(Live(self.tape).at(bars))  # afresh: a replay's must be equal, wherever it began
         trades = self.windows.book.closed_between(0, bars, newest=1000)
         self._keep(lambda: self.services.store.complete(self.stored.id, protocol.results(self.tape, metrics, trades)))
         self._send({"type": "complete", "total_bars": bars, "metrics": metrics, "run": self.stored.id})
@@ -262,10 +262,12 @@ class Player:
         self._send(self.windows.stretch(first, last))
 
     def _show(self, message: Mapping[str, Any]) -> None:
-        sort = message.get("sort")
+        sort, name = message.get("sort", self._sort), message.get("list", self._list)
         if sort not in SORTS:
             raise Refused(f"sort must be one of {', '.join(SORTS)}, not {protocol.shown(sort)}.", field="sort")
-        self._sort = str(sort)
+        if name not in panels.LISTS:
+            raise Refused(f"list must be one of {', '.join(panels.LISTS)}, not {protocol.shown(name)}.", field="list")
+        self._sort, self._list = str(sort), str(name)
         self._send_stats()
 
     def _ack(self, message: Mapping[str, Any]) -> None:

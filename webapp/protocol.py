@@ -27,7 +27,9 @@ The first message starts; everything after it controls.
                                             replaces all conditions; `drawdown` in percent, null or absent = off
     {"action": "window", "from": a, "to": b}  for frame clients: candles a to b again, aggregated to at most 2,000;
                                             b may lie beyond the playhead, the answer never does
-    {"action": "show", "sort": "time"}      for frame clients: how the list of trades is sorted: time, best, worst, longest
+    {"action": "show", "list": "trades", "sort": "time"}
+                                            for frame clients: which list comes in html (trades, orders, log), and how
+                                            trades are sorted (time, best, worst, longest)
     {"action": "ack", "bar": k}             credit: the last bar applied to the chart (at most 4 a second). A client
                                             that sends it is never more than a second of bars behind
 
@@ -59,7 +61,7 @@ Server to client
     Frame clients:
     frame      from, to, bucket, reset, bar_number (= to, the playhead), progress; time [], open [], high [], low [],
                close [], volume [], equity [], indicators {name: []}, events [...]; and when they may have changed
-               (always with reset): orders [pending orders], open [open trades], trades [trades closed in from..to]
+               (always with reset): orders [pending orders], open_trades [], trades [trades closed in from..to]
                - reset false: append. With bucket n > 1 candles are of n bars, aligned: candle i starts at a bar b with
                  (b - 1) % n == 0, `from` is the start of the first one, which may be the newest one on the chart,
                  once more, with more bars in it (update it in place; events come once all the same)
@@ -163,13 +165,12 @@ def read_start(message: Mapping[str, Any]) -> Start:
     config = message.get("config") if run is not None or "config" in message else message
     inner = config if isinstance(config, Mapping) else {}
     beside = {name: message[name] if name in message else inner.get(name) for name in _BESIDE}
-    speed = beside.pop("speed")
-    if run is None:
-        return Start(config, speed=speed, **{name: _flag(name, value) for name, value in beside.items()})
-    if not isinstance(run, str):
+    frames, hold, paused = (_flag(name, beside[name]) for name in ("frames", "hold", "paused"))
+    if run is not None and not isinstance(run, str):
         raise Refused(f"A run is named by its id, not by {shown(run)}.", field="run")
-    from_bar = None if message.get("from_bar") is None else whole(message, "from_bar", 1)
-    return Start(None, run, from_bar, speed=speed, **{name: _flag(name, value) for name, value in beside.items()})
+    resumes = run is not None and message.get("from_bar") is not None
+    from_bar = whole(message, "from_bar", 1) if resumes else None
+    return Start(None if run is not None else config, run, from_bar, frames, hold, paused, beside["speed"])
 
 
 def read_bar(message: Mapping[str, Any], bars: Bars) -> int:
@@ -383,6 +384,11 @@ def speed(head: Playhead) -> float | str:
     if head.speed == INSTANT:
         return "instant"
     return int(head.speed) if head.speed.is_integer() else head.speed
+
+
+def figures(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return statistics with ten digits: what lies behind them depends on the order in which floats were added up."""
+    return {name: float(f"{n:.10g}") if isinstance(n, float) else n for name, n in numbers.items()}
 
 
 def results(tape: Tape, metrics: Mapping[str, Any], trades: list[TradeRecord]) -> dict[str, Any]:

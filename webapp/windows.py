@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.bars import Buckets
 from engine.playback import INSTANT, Playhead
-from engine.tape import CLOSED, OPENED, REDUCED, REJECTED, RUIN, Indicator, Tape
+from engine.tape import CLOSED, OPENED, REDUCED, REJECTED, RUIN, Frame, Indicator, Tape
 from webapp import protocol
 from webapp.book import Book
 
@@ -74,12 +75,13 @@ class Windows:
 
     def _columns(self, start: int, stop: int, bucket: int) -> dict[str, Any]:
         tape = self.tape
-        if bucket == 1:
-            bars, last = tape.frame(start, stop), slice(None)
-        else:
-            start = start // bucket * bucket
+        start = start // bucket * bucket
+        bars: Frame | Buckets = tape.frame(start, stop)
+        last = None  # bar of each bucket, from `start`
+        if bucket > 1:
             bars = tape.bars.aggregate(start, stop, bucket)
             last = np.append(bars.bar[1:], stop) - 1 - start
+        equity = tape.equity(start, stop)
         return {
             "from": start + 1,
             "to": stop,
@@ -90,13 +92,15 @@ class Windows:
             "low": bars.low,
             "close": bars.close,
             "volume": bars.volume,
-            "equity": np.round(tape.equity(start, stop)[last], 4),
+            "equity": np.round(equity if last is None else equity[last], 4),
             "indicators": {i.name: self._values(i, start, stop, last) for i in tape.indicators},
         }
 
-    def _values(self, indicator: Indicator, start: int, stop: int, last: Any) -> np.ndarray:
+    def _values(self, indicator: Indicator, start: int, stop: int, last: np.ndarray | None) -> np.ndarray:
         values = np.asarray(indicator.values[start:stop], np.float64)
-        if indicator.style == "scatter" and not isinstance(last, slice):
+        if last is None:
+            return np.round(values, self._decimals)
+        if indicator.style == "scatter":
             # Points stand alone: a bucket shows its latest, where a line shows what it came to.
             at = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))))[last]
             first = np.append(0, last[:-1] + 1)
@@ -131,7 +135,7 @@ class Windows:
         """Return the orders that wait and the trades that are open after `bar` bars."""
         return {
             "orders": [protocol.order(order) for order in self.book.pending(bar)],
-            "open": [protocol.trade(trade) for trade in self.book.open(bar)],
+            "open_trades": [protocol.trade(trade) for trade in self.book.open(bar)],
         }
 
     def _place(self, bar: int) -> dict[str, Any]:

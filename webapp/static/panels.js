@@ -4,10 +4,12 @@ import { morph } from "./morph.js";
 const PACE = 100; // ms: at most ten swaps a second
 
 export class Panels {
-  constructor(element, { seek, light, sort }) {
+  constructor(element, { seek, light, show }) {
+    this.list = "trades";
     this.element = element;
     this.waiting = new Map();
     this.sort = "time";
+    this.pace = PACE;
     this.shownAt = -PACE;
     element.addEventListener("click", (event) => this.clicked(event, seek));
     const lists = element.querySelector("[data-tabs]");
@@ -17,10 +19,10 @@ export class Panels {
     lists.addEventListener("focusout", () => light(null));
     element.querySelector("[data-sort]").addEventListener("change", ({ target }) => {
       this.sort = target.value;
-      sort(target.value);
+      show();
       target.blur();
     });
-    this.tabs();
+    this.tabs(show);
   }
 
   clicked({ target }, seek) {
@@ -31,30 +33,33 @@ export class Panels {
   show(html) {
     for (const [name, text] of Object.entries(html)) this.waiting.set(name, text);
     if (!this.waiting.size || this.timer) return;
-    const wait = this.shownAt + PACE - performance.now();
+    const wait = this.shownAt + this.pace - performance.now();
     this.timer = setTimeout(() => this.flush(), Math.max(0, wait));
   }
 
+  // A slow machine swaps less often: the chart's frames come first.
   flush() {
     this.timer = undefined;
-    this.shownAt = performance.now();
+    const start = performance.now();
     for (const [name, text] of this.waiting) {
       const target = this.element.querySelector(`#${CSS.escape(name)}`);
       if (target) swap(target, text);
     }
     this.waiting.clear();
     this.counts();
+    this.shownAt = performance.now();
+    this.pace = Math.max(PACE, Math.min(1000, 12 * (this.shownAt - start)));
   }
 
-  // The tabs say how many there are; the fragments know.
+  // The tabs say how long the lists are; only the one that is shown is sent.
   counts() {
     for (const badge of this.element.querySelectorAll("[data-count]")) {
-      const count = this.element.querySelector(`#${badge.dataset.count} [data-total]`)?.dataset.total ?? "0";
+      const count = this.element.querySelector(`#counts [data-of=${badge.dataset.count}]`)?.textContent ?? "0";
       if (badge.textContent !== count) badge.textContent = count;
     }
   }
 
-  tabs() {
+  tabs(show) {
     const list = this.element.querySelector("[role=tablist]");
     const tabs = [...list.querySelectorAll("[role=tab]")];
     const choose = (tab) => {
@@ -64,7 +69,9 @@ export class Panels {
         one.tabIndex = chosen ? 0 : -1;
         this.element.querySelector(`#${one.getAttribute("aria-controls")}`).hidden = !chosen;
       }
-      list.querySelector(".sort").hidden = tab.getAttribute("aria-controls") !== "trades";
+      this.list = tab.getAttribute("aria-controls");
+      list.querySelector(".sort").hidden = this.list !== "trades";
+      show();
     };
     list.addEventListener("click", ({ target }) => target.closest("[role=tab]") && choose(target.closest("[role=tab]")));
     list.addEventListener("keydown", (event) => {

@@ -34,7 +34,7 @@ class Player {
     this.conditions = null;
     this.saved = recall(this.run);
     this.panels = new Panels(element, { seek: (bar) => this.seek(bar, true), light: (trade) => this.chart?.highlight(trade),
-      sort: (sort) => this.send({ action: "show", sort }) });
+      show: () => this.showList() });
     this.announcer = new Announcer(element.querySelector("[data-announce]"));
     this.transport = new Transport(element, this);
     this.notice = element.querySelector("[data-notice]");
@@ -95,7 +95,7 @@ class Player {
     console.info("Tapedeck: socket connected", this.element.dataset.socket);
     if (failures) this.say(`Connected again, at bar ${this.bar}.`, 4000);
     if (this.conditions) this.send({ action: "pause_on", ...this.conditions });
-    if (this.panels.sort !== "time") this.send({ action: "show", sort: this.panels.sort });
+    if (this.panels.sort !== "time" || this.panels.list !== "trades") this.showList();
   }
 
   lost(failures, code) {
@@ -254,6 +254,10 @@ class Player {
   seekTime(time) {
     if (this.chart) this.chart.follow = true;
     this.send({ action: "seek", time });
+  }
+
+  showList() {
+    this.send({ action: "show", list: this.panels.list, sort: this.panels.sort });
   }
 
   command(action) {

@@ -42,36 +42,44 @@ export class Scrubber {
     this.draw(bar, total, marks?.ticks ?? new Set());
   }
 
+  // Drawn again only when a pixel changes: at a million bars most frames change none.
   draw(bar, total, ticks) {
     const { clientWidth: width, clientHeight: height } = this.element;
-    const ratio = window.devicePixelRatio || 1;
-    const theme = document.documentElement.dataset.theme ?? "";
-    const key = `${bar} ${total} ${ticks.size} ${width} ${ratio} ${theme}`;
-    if (key === this.drawn || !width || !total) return;
+    if (!width || !total) return;
+    const inset = 7; // half the thumb: the slider's ends
+    const x = (at) => Math.round(inset + ((width - 2 * inset) * at) / total);
+    const pixels = this.pixels(ticks, x, `${width} ${total}`);
+    const key = `${x(bar)} ${pixels.size} ${width} ${height} ${document.documentElement.dataset.theme} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
+    if (key === this.drawn) return;
     this.drawn = key;
-    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
-    }
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
     const css = getComputedStyle(this.element);
     const context = this.canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
-    const inset = 7; // half the thumb: the slider's ends
-    const x = (at) => inset + ((width - 2 * inset) * at) / total;
+    context.scale(ratio, ratio);
     const middle = height / 2;
-    context.fillStyle = css.getPropertyValue("--scrub-track");
-    context.fillRect(inset, middle - 2, width - 2 * inset, 4);
-    context.fillStyle = css.getPropertyValue("--scrub-played");
-    context.fillRect(inset, middle - 2, x(bar) - inset, 4);
+    const bars = (name, from, to) => {
+      context.fillStyle = css.getPropertyValue(name);
+      context.fillRect(from, middle - 2, to - from, 4);
+    };
+    bars("--scrub-track", inset, width - inset);
+    bars("--scrub-played", inset, x(bar));
     context.fillStyle = css.getPropertyValue("--scrub-tick");
-    const drawn = new Set();
+    for (const at of pixels) if (at <= x(bar)) context.fillRect(at - 0.5, middle - 9, 1.5, 5);
+  }
+
+  // The pixels that have a tick. Ticks only come, except when the playhead goes back.
+  pixels(ticks, x, scale) {
+    if (this.lit?.scale === scale && this.lit.count === ticks.size) return this.lit.pixels;
+    const known = this.lit?.scale === scale && this.lit.count < ticks.size;
+    const pixels = known ? this.lit.pixels : new Set();
+    let n = 0;
     for (const tick of ticks) {
-      if (tick > bar) continue;
-      const at = Math.round(x(tick));
-      if (drawn.has(at)) continue;
-      drawn.add(at);
-      context.fillRect(at - 0.5, middle - 8, 1.5, 5);
+      n += 1;
+      if (!known || n > this.lit.count) pixels.add(x(tick));
     }
+    this.lit = { scale, count: ticks.size, pixels };
+    return pixels;
   }
 }
