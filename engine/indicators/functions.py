@@ -131,6 +131,8 @@ def VWAP(
     """
     volumes = _floats(volume)
     traded = (_floats(high) + _floats(low) + _floats(close)) / 3 * volumes
+    known = np.isfinite(traded)
+    volumes, traded = np.where(known, volumes, 0.0), np.where(known, traded, 0.0)
     edges = np.array([0], dtype=np.int64)
     if session is not None:
         edges = np.append(edges, np.flatnonzero(np.diff(np.asarray(session))) + 1)
@@ -163,7 +165,7 @@ def SUPERTREND(high: ArrayLike, low: ArrayLike, close: ArrayLike, window: int = 
     line = np.full(len(closes), np.nan)
     above, below, falling = float("inf"), float("-inf"), True
     uppers, lowers = (middle + reach).tolist(), (middle - reach).tolist()
-    for bar in range(window, len(closes)):
+    for bar in np.flatnonzero(np.isfinite(reach)).tolist():
         before = closes[bar - 1]
         above = uppers[bar] if uppers[bar] < above or before > above else above
         below = lowers[bar] if lowers[bar] > below or before < below else below
