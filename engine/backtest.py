@@ -16,9 +16,9 @@ from engine.tape import Frame
 class Backtest:
     """Bars, a strategy and a broker's settings, to be run as often as needed.
 
-    `data` is a DataFrame with Open, High, Low, Close and (if known) Volume, or Bars. `commission` is a rate, a pair of a
-    fixed fee and a rate, or a function of size and price; `slippage` a rate or one of `Percent`, `Fixed`, `Random`;
-    `margin` is 1 / leverage. `compat=True` gives exactly what backtesting.py gives; see engine.rules for the differences.
+    `data` is a DataFrame with Open, High, Low, Close and (if known) Volume, or Bars. `commission` is a rate, a pair of
+    a fixed fee and a rate, or a function of size and price; `slippage` a rate or one of `Percent`, `Fixed`, `Random`;
+    `margin` is 1 / leverage. `compat=True` gives exactly what backtesting.py gives; engine.rules lists the differences.
     """
 
     def __init__(

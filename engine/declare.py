@@ -104,7 +104,9 @@ def _shown(value: Any) -> str:
         return str(value)
     if isinstance(value, (Readable, Values, pd.Series)):
         name = str(getattr(value, "name", "") or "")
-        return _SHORT.get(name) or _SHORT.get(name.partition("[")[0], name.partition("[")[0]) + "".join(name.partition("[")[1:])
+        return _SHORT.get(name) or _SHORT.get(name.partition("[")[0], name.partition("[")[0]) + "".join(
+            name.partition("[")[1:]
+        )
     if isinstance(value, pd.DataFrame):
         return "df"
     name = getattr(value, "__name__", "")

@@ -165,7 +165,9 @@ class TrailingStrategy(Strategy):
         """Set over how many bars the true range is averaged."""
         high, low, close = (pd.Series(np.asarray(self.data[name])) for name in ("High", "Low", "Close"))
         before = close.shift(1)
-        true_range = pd.concat([high - low, (high - before).abs(), (before - low).abs()], axis=1).max(axis=1, skipna=False)
+        true_range = pd.concat([high - low, (high - before).abs(), (before - low).abs()], axis=1).max(
+            axis=1, skipna=False
+        )
         atr = true_range.rolling(periods).mean().bfill().to_numpy()
         self.__atr = Series(atr, self.data._clock, "ATR", self.data._bars.index)
         self._declarations.series.append(self.__atr)

@@ -40,11 +40,11 @@ _REASONS = {STOP_LOSS: "stop-loss", TAKE_PROFIT: "take-profit"}
 class Matching:
     """The account of one run, and the rules by which a bar changes it.
 
-    The loop calls `meet` for a bar when an order is new (`waiting`), or when the bar's low or high reaches `lo` or `hi`,
-    the nearest prices at which anything can happen; other bars cannot change the account.
+    The loop calls `meet` for a bar when an order is new (`waiting`), or when the bar's low or high reaches `lo` or
+    `hi`, the nearest prices at which anything can happen; other bars cannot change the account.
 
-    Within a bar, orders are looked at in queue order: closing orders and stop-losses first, the rest as placed. Where one
-    bar touches a trade's stop and its target the stop wins: bars cannot tell, so the worse counts.
+    Within a bar, orders are looked at in queue order: closing orders and stop-losses first, the rest as placed. Where
+    one bar touches a trade's stop and its target the stop wins: bars cannot tell, so the worse counts.
     """
 
     def __init__(
@@ -334,8 +334,8 @@ class Matching:
     def _counts_in_entry_bar(self, order: Order, stop: float | None) -> bool:
         """Return whether a new trade's stop and target can be hit in the bar that opened it.
 
-        A market order fills at the open, so all of the bar follows. Within the bar the way to the fill is unknown, but a
-        stop order whose target alone is touched went through the stop first. Anything else waits for the next bar.
+        A market order fills at the open, so all of the bar follows. Within the bar the way to the fill is unknown, but
+        a stop order whose target alone is touched went through the stop first. Anything else waits for the next bar.
         """
         if order.limit is not None:
             return False

@@ -22,8 +22,8 @@ _STATES = {
 class TradeRecord:
     """A round trip; `exit_bar` and `exit_price` are None while it is open.
 
-    `size` is signed units. A closed trade's `pnl` is cash after the commissions of both ends; an open one's is marked at
-    the close of the bar asked for, before commission. `return_pct` is a fraction of the money at entry.
+    `size` is signed units. A closed trade's `pnl` is cash after the commissions of both ends; an open one's is marked
+    at the close of the bar asked for, before commission. `return_pct` is a fraction of the money at entry.
     """
 
     trade: int

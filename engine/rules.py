@@ -1,7 +1,7 @@
 """Rules: what backtesting.py 0.6.6 does wrong, each fault by name beside its correction.
 
 A rule that decides something while a run goes on has two functions of the same arguments: `theirs`, which `compat=True`
-follows, and `ours`, which the default follows. The four last rules decide statistics; engine.statistics follows them.
+follows, and `ours`, which the default follows. The last four decide statistics; engine.statistics follows them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SIZING_LOOKAHEAD = Rule(
     "sizing_lookahead",
     "Open trades are valued at the fill price when an order is sized or refused, not at the close of the fill's bar.",
     "The order fills at the open; the close is not known yet.",
-    "Short 50 at 100, then an order at the open of a bar that falls from 100 to 80: the close would lend it 1,000 more.",
+    "Short 50 at 100 with 10,000; a bar opens at 100 and closes at 80: selling all in adds 49 at that open, not 69.",
     theirs=lambda close, fill_price: close,
     ours=lambda close, fill_price: fill_price,
 )
@@ -49,7 +49,7 @@ FIXED_COMMISSION_PER_UNIT = Rule(
     "fixed_commission_per_unit",
     "A fixed fee is paid once per order when a size is worked out, not once for each unit.",
     "The cost of a unit was computed from the order's size while that was still a fraction.",
-    "All in with 10,000, commission (100, 0) and a price of 100: 99 units, not 50.",
+    "All in with 10,000, commission (100, 0) and a price of 100: 98 units, not 49.",
     theirs=lambda commission, size, part, price: commission(size, price) / abs(size) * abs(part),
     ours=lambda commission, size, part, price: commission(part, price),
 )
@@ -130,7 +130,7 @@ FINALIZE_OPEN = Rule(
 
 CONTRADICTORY_LEVELS = Rule(
     "contradictory_levels",
-    "An order whose stop-loss and take-profit do not enclose its price is rejected, with the reason, and the run goes on.",
+    "An order whose stop-loss and take-profit do not enclose its price is rejected with a reason; the run goes on.",
     "One bad order should be seen on the chart, not end the run with a ValueError.",
     "buy(limit=100, sl=105): rejected.",
     theirs=lambda: "raise",

@@ -63,7 +63,10 @@ class Account:
             return decide(raw_price, cost.theirs)
         ours, theirs = decide(raw_price, cost.ours), decide(close, cost.theirs)
         if ours != theirs:
-            book.touched |= {value.name} if self._per_unit else {value.name, cost.name}
+            if self._broker.open_trades:
+                book.touched.add(value.name)
+            if not self._per_unit:
+                book.touched.add(cost.name)
         return theirs if book.compat else ours
 
     def _most(self, budget: float, fraction: float, entry_price: float, raw_price: float) -> int:

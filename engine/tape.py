@@ -26,10 +26,10 @@ PLACED, ACTIVE, CHANGED, FILLED, CANCELLED, REJECTED, EXPIRED, OPENED, REDUCED, 
 class Event(NamedTuple):
     """One numbered thing that happened just before the close of `bar` (an index from 0).
 
-    `size` is signed: an order's buys are above 0, a trade's longs are above 0. `price` is the fill's; `commission`, `pnl`
-    and `slippage` are cash. A closed trade's `commission` and `pnl` count both ends. `reason` says why an order was
-    refused or cancelled, or what ended a trade. `fill_bar` differs from `bar` only with `trade_on_close`: the fill has the
-    price of the bar before.
+    `size` is signed: an order's buys are above 0, a trade's longs are above 0. `price` is the fill's; `commission`,
+    `pnl` and `slippage` are cash. A closed trade's `commission` and `pnl` count both ends. `reason` says why an order
+    was refused or cancelled, or what ended a trade. `fill_bar` differs from `bar` only with `trade_on_close`: the fill
+    has the price of the bar before.
     """
 
     number: int

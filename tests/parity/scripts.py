@@ -127,10 +127,11 @@ def theirs_as_rows(stats: pd.Series) -> list[tuple[Any, ...]]:
 def compare(frame: pd.DataFrame, script: Script, **settings: Any) -> None:
     """Assert that both engines, ours in compat mode, tell the same story bar by bar."""
     theirs, ours = run_theirs(frame, script, **settings), run_ours(frame, script, **settings)
-    _compare(theirs, ours)
+    compare_results(theirs, ours)
 
 
-def _compare(theirs: pd.Series, ours: Any) -> None:
+def compare_results(theirs: pd.Series, ours: Any) -> None:
+    """Assert that two runs agree: what the strategy saw on each bar, the trades, the equity curve."""
     for left, right in zip(ours.strategy.diary, theirs._strategy.diary, strict=False):
         same(left, right, f"bar {left[0]}")
     assert len(ours.strategy.diary) == len(theirs._strategy.diary)
