@@ -1,0 +1,258 @@
+"""Child: the process in which one strategy runs."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+
+from engine.bars import Bars
+from engine.catalog import Catalog, Entry
+from engine.errors import ConfigError, EngineError, StrategyError
+from engine.remote import limits, wire
+from engine.simulation import Simulation, strategy_error
+
+SLICE = 0.025  # s between two blocks
+TURN = 0.2  # s of work for each GO
+_KEEP_UP = 5.0  # s for the server to take what is left at the end
+
+
+def warm() -> None:
+    """Load and use once what every run needs."""
+    steps = np.cumsum(np.sin(np.arange(300.0))) + 100
+    bars = Bars.from_columns(np.arange(300) * 86_400, steps, steps + 1, steps - 1, steps, steps, interval="1d")
+    for entry in Catalog().all():
+        if entry.strategy is not None:
+            simulation = Simulation(bars, entry.strategy)
+            simulation.advance(len(bars))
+            list(wire.Writer(simulation.tape).blocks(len(bars)))
+
+
+def run(data: int, trace: int) -> int:
+    """Run the strategy that comes down the socket `data`; return the process's exit code.
+
+    `trace` is a descriptor for faulthandler: where a crash was, or on SIGUSR2 where the run is.
+    """
+    link = Link(socket.socket(fileno=data))
+    try:
+        _go_quiet(trace)
+        link.send(wire.pack(wire.READY))
+        job = link.job()
+        sys.stdout = sys.stderr = Output(link, job.output)
+        limits.confine(job.memory)
+        _watch_memory(job.memory, link)
+        _play(link, job)
+        link.finish()
+    except (OSError, EOFError):  # the server wants no more of it
+        return 1
+    return 0
+
+
+class Link:
+    """The socket to the server. Processes that the strategy forks have no use of it."""
+
+    def __init__(self, sock: socket.socket):
+        sock.setblocking(True)
+        self._sock = sock
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._reader = wire.Reader(longest=None)
+
+    def send(self, pieces: list[bytes | memoryview]) -> None:
+        """Write a message whole."""
+        if os.getpid() != self._pid:
+            os._exit(0)  # a fork that comes back into the loop
+        with self._lock:
+            self._sock.sendall(b"".join(pieces))
+
+    def receive(self) -> tuple[bytes, bytearray]:
+        """Return the next message."""
+        while True:
+            if message := self._reader.feed(self._sock.recv_into):
+                return message
+
+    def job(self) -> wire.Job:
+        """Return what is to be run."""
+        buffers: list[bytearray] = []
+        while True:
+            kind, message = self.receive()
+            if kind == wire.JOB:
+                return wire.unpack_job(bytes(message), buffers)
+            buffers.append(message)
+
+    def finish(self) -> None:
+        """Leave only when the server has taken everything: a reset would lose what it has not."""
+        with contextlib.suppress(OSError, EOFError):
+            self._sock.shutdown(socket.SHUT_WR)
+            self._sock.settimeout(_KEEP_UP)
+            while True:
+                self.receive()
+
+
+class Output:
+    """What the strategy prints: some of it goes to the server's log, the rest nowhere."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, link: Link, most: int):
+        self._link = link
+        self._left = most
+
+    def write(self, text: str) -> int:
+        """Send `text` while there is room."""
+        raw = text.encode("utf-8", "replace")[: max(self._left, 0)]
+        if raw:
+            self._left -= len(raw)
+            self._link.send(wire.pack(wire.OUTPUT, raw))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Send lines."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Do nothing: everything has been sent."""
+
+    def close(self) -> None:
+        """Do nothing: a strategy that closes its output closes nobody else's."""
+
+    def isatty(self) -> bool:
+        """Say that nobody sits there."""
+        return False
+
+
+class Ticker:
+    """Ends a slice of work every SLICE seconds, so that every bar that took long is told as soon as it is done."""
+
+    def __init__(self) -> None:
+        self.due = False
+        threading.Thread(target=self._tick, daemon=True).start()
+
+    def _tick(self) -> None:
+        while True:
+            sleep(SLICE)
+            self.due = True
+
+
+def _play(link: Link, job: wire.Job) -> None:
+    """Simulate and send the tape; whatever the strategy throws becomes the run's error."""
+    simulation: Simulation | None = None
+    writer: wire.Writer | None = None
+    try:
+        _wait_for_turn(link)
+        strategy = _entry(job).strategy
+        assert strategy is not None  # the catalog refuses entries without one
+        try:
+            simulation = Simulation(job.bars, strategy, job.params, indicators=job.indicators, **job.settings)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            raise _explained(error, strategy, None, job) from error
+        for indicator in simulation.tape.declared:
+            link.send(wire.pack_indicator(indicator))
+        link.send(wire.pack_start(simulation.tape))
+        writer = wire.Writer(simulation.tape)
+        try:
+            _simulate(link, simulation, writer)
+        except (OSError, EOFError):  # the link's: what the strategy raises has become a StrategyError
+            raise
+        except BaseException as error:
+            raise _explained(error, strategy, len(simulation.strategy.data) - 1, job) from error
+        link.send(wire.pack(wire.DONE))
+    except EngineError as error:
+        reached = None
+        if simulation is not None and writer is not None:
+            reached = min(len(simulation.strategy.data), simulation.total_bars)
+            link.send(writer.blocks(reached))
+        link.send(wire.pack_error(error, reached))
+
+
+def _simulate(link: Link, simulation: Simulation, writer: wire.Writer) -> None:
+    """Play all bars, sending what happened every SLICE seconds, and asking every TURN seconds for another turn."""
+    ticker, steps, total = Ticker(), simulation.steps(), simulation.total_bars
+    bar, pause = 0, monotonic() + TURN
+    while bar < total:
+        for bar in steps:
+            if ticker.due or bar == 1:  # the first bar goes out at once
+                break
+        ticker.due = False
+        link.send(writer.blocks(bar))
+        if bar < total and monotonic() >= pause:
+            link.send(wire.pack(wire.PAUSE))
+            _wait_for_turn(link)
+            pause = monotonic() + TURN
+
+
+def _wait_for_turn(link: Link) -> None:
+    while link.receive()[0] != wire.GO:
+        pass
+
+
+def _entry(job: wire.Job) -> Entry:
+    if job.bundled:
+        with contextlib.suppress(ConfigError):
+            entry = Catalog().find(job.name)
+            if entry.source == job.source:
+                return entry
+    return Catalog.from_source(job.source, job.name, job.path)
+
+
+def _explained(error: BaseException, strategy: type[Any], bar: int | None, job: wire.Job) -> EngineError:
+    """Return what a user should read of `error`."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, MemoryError):
+        cause = cause.__cause__
+    if not isinstance(error, EngineError):
+        error = strategy_error(error, strategy, bar)
+    if cause is not None and isinstance(error, StrategyError):
+        limits.give_room()
+        most = limits.Limits(memory=job.memory).memory_text
+        place = f" (line {error.line})" if error.line else ""
+        when = "in init()" if bar is None else f"on bar {bar + 1}"
+        message = f"{strategy.__name__} needed more than {most} of memory {when}{place}. Keep less, or use fewer bars."
+        return StrategyError(message, file=error.file, line=error.line, bar=error.bar)
+    return error
+
+
+def _go_quiet(trace: int) -> None:
+    """Cut the process off from the server's terminal and log, and make chance the same in every run."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    faulthandler.enable(file=trace, all_threads=False)
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGUSR2, file=trace, all_threads=False)
+    random.seed(0)
+    np.random.seed(0)
+
+
+def _watch_memory(most: int, link: Link) -> None:
+    """Watch from within where the kernel does not keep the limit."""
+    if sys.platform != "linux" and (start := limits.used()):
+        threading.Thread(target=_watch, args=(start + most, most, link), daemon=True).start()
+
+
+def _watch(ceiling: int, most: int, link: Link) -> None:
+    while limits.used() <= ceiling:
+        sleep(SLICE)
+    text = limits.Limits(memory=most).memory_text
+    error = StrategyError(f"The strategy needed more than {text} of memory. Keep less, or use fewer bars.")
+    link.send(wire.pack_error(error, None))
+    os._exit(1)
+
+
+def alone() -> None:
+    """Run without a keeper; the socket comes through the standard input (Windows)."""
+    data = socket.fromshare(sys.stdin.buffer.read())  # type: ignore[attr-defined]
+    warm()
+    trace = os.open(os.devnull, os.O_RDWR)
+    os._exit(run(data.detach(), trace))

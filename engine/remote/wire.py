@@ -1,0 +1,355 @@
+"""Wire: what server and child say to each other, as bytes.
+
+Every message is a kind (one byte), a length (four bytes) and so many bytes. To the child go jobs, pickled, for the
+server is trusted. From the child comes nothing but JSON and raw columns, each checked here before anything believes it: a
+hostile strategy can write what it likes down this socket.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from engine.bars import Bars
+from engine.errors import ConfigError, EngineError, StrategyError
+from engine.tape import FILLED, KINDS, OPENED, RUIN, Indicator, Tape
+
+# To the child.
+JOB, BUFFER, GO = b"J", b"U", b"G"
+# From the child.
+READY, INDICATOR, START, BLOCK, PAUSE, OUTPUT, DONE, ERROR = b"R", b"I", b"S", b"B", b"P", b"O", b"D", b"E"
+
+HEAD = struct.Struct("<cI")
+LONGEST = 64 << 20  # bytes in a message from the child
+TEXT = 2_000  # characters of an error or a name that are kept
+EVENTS = 2_000  # events in one message: reading it must not keep others from their turn
+_BLOCK = struct.Struct("<qII")  # bars simulated, events, rows of the ledger
+_FILL, _ORDER, _NOTE = 13, 9, 1  # cells in a row of Events
+_PLAIN = (type(None), bool, int, float, str)
+
+
+class Damaged(Exception):
+    """The child sent what no strategy's tape looks like."""
+
+
+class Job(NamedTuple):
+    """A run, as it travels to the child."""
+
+    columns: dict[str, Any]
+    about: dict[str, Any]
+    name: str
+    source: str
+    path: str | None
+    bundled: bool
+    params: dict[str, Any]
+    settings: dict[str, Any]
+    indicators: dict[str, Any]
+    memory: int
+    output: int
+
+    @property
+    def bars(self) -> Bars:
+        """Return the bars, made again."""
+        return Bars(**self.columns, **self.about)
+
+
+def describe(bars: Bars) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the columns of `bars`, and what else is known of them."""
+    columns = {name: getattr(bars, name) for name in ("time", "open", "high", "low", "close", "volume", "extra")}
+    left_out = {*columns, "_digest"}
+    return columns, {f.name: getattr(bars, f.name) for f in fields(bars) if f.name not in left_out and f.init}
+
+
+def pack(kind: bytes, *parts: bytes | memoryview) -> list[bytes | memoryview]:
+    """Return a message in pieces."""
+    return [HEAD.pack(kind, sum(len(part) for part in parts)), *parts]
+
+
+def pack_job(job: Job) -> list[bytes | memoryview]:
+    """Return a job as messages: the arrays beside the pickle, so that a million bars are not copied for it."""
+    buffers: list[pickle.PickleBuffer] = []
+    text = pickle.dumps(tuple(job), protocol=5, buffer_callback=buffers.append)
+    raws = [buffer.raw() for buffer in buffers]
+    pieces = [piece for raw in raws for piece in pack(BUFFER, raw)]
+    return [*pieces, *pack(JOB, text)]
+
+
+def unpack_job(text: bytes, buffers: Iterable[bytearray]) -> Job:
+    """Return the job; in the child only."""
+    return Job(*pickle.loads(text, buffers=buffers))
+
+
+# From the child: how it is written there.
+
+
+def pack_indicator(indicator: Indicator) -> list[bytes | memoryview]:
+    """Return an indicator: what it is called and drawn like, and its values."""
+    about = {name: _told(getattr(indicator, name)) for name in ("name", "pane", "color", "style", "group")}
+    head = json.dumps(about | {"plot": bool(indicator.plot)}).encode()
+    values = np.ascontiguousarray(indicator.values, dtype=np.float64)
+    return pack(INDICATOR, struct.pack("<I", len(head)), head, values.tobytes())
+
+
+def pack_start(tape: Tape) -> list[bytes | memoryview]:
+    """Return what is known once `init` has run."""
+    params = {str(name): value if isinstance(value, _PLAIN) else str(value) for name, value in tape.params.items()}
+    return pack(
+        START, json.dumps({"first_bar": int(tape.first_bar), "strategy": str(tape.strategy), "params": params}).encode()
+    )
+
+
+class Writer:
+    """Writes what is new on a tape; one a run, in the child."""
+
+    def __init__(self, tape: Tape):
+        self._tape = tape
+        self._events = 0
+        self._rows = 0
+        self._last: tuple[float, ...] | None = None
+        # Bound now: a strategy may put something of its own in the place of json.dumps.
+        self._encode = json.JSONEncoder(separators=(",", ":"), default=_told).encode
+
+    def blocks(self, bar: int) -> list[bytes | memoryview]:
+        """Return what was written since the last call, now that `bar` bars are simulated."""
+        kinds, bars, cells = self._tape.events.plain(self._events)
+        self._events += len(kinds)
+        pieces: list[bytes | memoryview] = []
+        whole = max(len(kinds) - 1, 0) // EVENTS * EVENTS
+        for at in range(0, whole, EVENTS):
+            part = slice(at, at + EVENTS)
+            pieces += self._block(-1, kinds[part], bars[part], cells[part], [b""] * 4)
+        return pieces + self._block(bar, kinds[whole:], bars[whole:], cells[whole:], self._new_rows())
+
+    def _block(
+        self, bar: int, kinds: bytes, bars: list[int], cells: list[tuple[Any, ...]], rows: list[bytes]
+    ) -> list[bytes | memoryview]:
+        head = _BLOCK.pack(bar, len(kinds), len(rows[0]) // 8)
+        return pack(BLOCK, head, kinds, array("q", bars).tobytes(), *rows, self._encode(cells).encode())
+
+    def _new_rows(self) -> list[bytes]:
+        """Return the ledger's new rows as columns, the last one again when it was replaced."""
+        ledger = self._tape.ledger
+        columns = (ledger.bars, ledger.cashes, ledger.positions, ledger.costs)
+        start = self._rows
+        if start and self._last != tuple(column[start - 1] for column in columns):
+            start -= 1
+        self._rows = len(ledger.bars)
+        self._last = tuple(column[-1] for column in columns)
+        return [column[start:].tobytes() for column in columns]
+
+
+def pack_error(error: BaseException, bar: int | None) -> list[bytes | memoryview]:
+    """Return an error that ends the run."""
+    told = {
+        "kind": "config" if isinstance(error, ConfigError) else "strategy",
+        "message": str(getattr(error, "message", ""))[:TEXT],
+        "field": getattr(error, "field", None),
+        "file": getattr(error, "file", None),
+        "line": getattr(error, "line", None),
+        "bar": getattr(error, "bar", None),
+        "reached": bar,
+    }
+    return pack(ERROR, json.dumps(told, default=_told).encode())
+
+
+def _told(value: Any) -> Any:
+    """Return a tag, a colour, a number of NumPy's as something that travels."""
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    try:
+        return str(value)[:TEXT]
+    except Exception:
+        return type(value).__name__
+
+
+# From the child: how it is read here.
+
+
+@dataclass(slots=True)
+class Start:
+    """What is known of a run once `init` has run."""
+
+    first_bar: int
+    strategy: str
+    params: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Block:
+    """What happened in some bars: events as Events keeps them, and rows of the ledger in columns.
+
+    `bar` is the number of bars that are whole now, -1 when more of the same bars follows.
+    """
+
+    bar: int
+    kinds: bytes
+    bars: list[int]
+    rows: list[tuple[Any, ...]]
+    ledger: tuple[array[Any], array[Any], array[Any], array[Any]]
+
+
+class Reader:
+    """Cuts a stream of bytes into messages."""
+
+    def __init__(self, longest: int | None = LONGEST):
+        self._longest = longest
+        self._head = bytearray(HEAD.size)
+        self._body: bytearray | None = None
+        self._filled = 0
+        self._kind = b""
+
+    def feed(self, receive_into: Callable[[memoryview], int]) -> tuple[bytes, bytearray] | None:
+        """Take bytes by one call of `receive_into`; return a message when that completes one.
+
+        Raises:
+            EOFError: there will be no more.
+            Damaged: the message is longer than any may be.
+        """
+        target = self._head if self._body is None else self._body
+        if self._filled < len(target):
+            with memoryview(target) as view, view[self._filled :] as rest:
+                got = receive_into(rest)
+            if not got:
+                raise EOFError
+            self._filled += got
+        if self._filled < len(target):
+            return None
+        self._filled = 0
+        if self._body is not None:
+            message, self._body = (self._kind, self._body), None
+            return message
+        self._kind, length = HEAD.unpack(self._head)
+        if self._longest is not None and length > self._longest:
+            raise Damaged("a message is too long")
+        if length:
+            self._body = bytearray(length)
+            return None
+        return self._kind, bytearray()
+
+
+def read_indicator(message: bytearray, bars: int) -> Indicator:
+    """Return an indicator of a run of `bars` bars."""
+    (length,) = struct.unpack_from("<I", message)
+    about = _json(message[4 : 4 + length])
+    values = (
+        np.frombuffer(message, np.float64, offset=4 + length).copy() if len(message) == 4 + length + 8 * bars else None
+    )
+    if values is None or not isinstance(about, dict):
+        raise Damaged("an indicator is not as long as the bars")
+    texts = {name: str(about.get(name, ""))[:TEXT] for name in ("name", "pane", "style", "group")}
+    color = about.get("color")
+    return Indicator(
+        values=values, color=None if color is None else str(color)[:TEXT], plot=bool(about.get("plot")), **texts
+    )
+
+
+def read_start(message: bytearray, bars: int) -> Start:
+    """Return what the child says of its run."""
+    told = _json(message)
+    match told:
+        case {"first_bar": int(first), "strategy": str(strategy), "params": dict(params)} if 0 <= first <= bars + 1:
+            if all(isinstance(value, _PLAIN) for value in params.values()):
+                return Start(first, strategy[:TEXT], params)
+    raise Damaged("the start is not one")
+
+
+def block_bar(message: bytearray) -> int:
+    """Return how far a block reaches, without reading the rest."""
+    if len(message) < _BLOCK.size:
+        raise Damaged("a block is too short")
+    return int(_BLOCK.unpack_from(message)[0])
+
+
+def read_block(message: bytearray, bars: int) -> Block:
+    """Return a block of a run of `bars` bars."""
+    bar, events, rows = _BLOCK.unpack_from(message)
+    at = _BLOCK.size
+    end = at + 9 * events + 32 * rows
+    if not -1 <= bar <= bars or len(message) < end:
+        raise Damaged("a block is too short")
+    kinds = bytes(message[at : at + events])
+    places = array("q", bytes(message[at + events : at + 9 * events]))
+    at += 9 * events
+    columns = tuple(
+        array(code, bytes(message[at + 8 * rows * i : at + 8 * rows * (i + 1)])) for i, code in enumerate("qddd")
+    )
+    cells = _json(message[end:])
+    if not isinstance(cells, list) or len(cells) != events or not all(map(_is_row, kinds, cells)):
+        raise Damaged("an event is none")
+    for numbers in (places, columns[0]):
+        if len(numbers) and not (numbers[0] >= 0 and numbers[-1] < bars and np.all(np.diff(numbers) >= 0)):
+            raise Damaged("bars are out of order")
+    return Block(bar, kinds, places.tolist(), [tuple(row) for row in cells], columns)  # type: ignore[arg-type]
+
+
+def read_error(message: bytearray) -> tuple[EngineError, int | None]:
+    """Return what ended the run, and the bars that it had reached."""
+    told = _json(message)
+    if not isinstance(told, dict) or not isinstance(told.get("message"), str):
+        raise Damaged("the error is none")
+    text, reached = told["message"][:TEXT], _whole(told.get("reached"))
+    if told.get("kind") == "config":
+        field = told.get("field")
+        return ConfigError(text, field=field[:TEXT] if isinstance(field, str) else None), reached
+    file = told.get("file")
+    error = StrategyError(
+        text,
+        file=file[:TEXT] if isinstance(file, str) else None,
+        line=_whole(told.get("line")),
+        bar=_whole(told.get("bar")),
+    )
+    return error, reached
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 53 else None
+
+
+def _json(text: bytes | bytearray) -> Any:
+    try:
+        return orjson.loads(text)
+    except ValueError:  # NaN and infinity are numbers to a strategy, and not to JSON
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise Damaged("not JSON") from error
+
+
+_SEEN: set[tuple[Any, ...]] = set()
+_Types = frozenset[type]
+_NUMBER: _Types = frozenset((int, float))
+_MAYBE: _Types = frozenset((int, float, type(None)))
+_WORD: _Types = frozenset((str, type(None)))
+_ANY: _Types = frozenset(_PLAIN)
+_ID: _Types = frozenset((int, type(None)))
+_FLAG: _Types = frozenset((bool,))
+_SHAPES: dict[int, tuple[_Types, ...]] = {
+    _FILL: (_ID, _ID, _NUMBER, *[_MAYBE] * 5, _ANY, _WORD, _FLAG, _MAYBE, _ID),
+    _ORDER: (_ID, _ID, *[_MAYBE] * 5, _ANY, _WORD),
+    _NOTE: (_WORD,),
+}
+
+
+def _is_row(kind: int, row: Any) -> bool:
+    """Say whether `row` is one that Events.write takes for `kind`."""
+    if type(row) is not list or kind >= len(KINDS):
+        return False
+    types = (kind, *map(type, row))
+    if types in _SEEN:
+        return True
+    cells = _NOTE if kind >= RUIN else _FILL if kind == FILLED or kind >= OPENED else _ORDER
+    if len(row) != cells or not all(cell in allowed for cell, allowed in zip(types[1:], _SHAPES[cells], strict=True)):
+        return False
+    if len(_SEEN) < 4096:
+        _SEEN.add(types)
+    return True
