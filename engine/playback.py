@@ -85,6 +85,7 @@ class Deck:
         self.playhead = playhead
         self._clock = clock
         self._failure: EngineError | None = None
+        self._told = False
         self._chunk = 32  # bars
         self._took = 0.0  # s for the last chunk
         self._shown = -math.inf
@@ -135,7 +136,7 @@ class Deck:
             goal = min(self.end, self.end if goal is None else goal)
         if goal is None or goal > self.simulation.bar:
             return None
-        head.end = self.end
+        self._look()
         start, stop = head.bar, goal
         kind = head.arrive(stop)
         return Move(tape.frame(min(start, stop), stop), kind)
@@ -145,7 +146,7 @@ class Deck:
         now = self._clock()
         due = head.due(now)
         self._simulate(due, BUDGET)
-        head.end = self.end
+        self._look()
         start, stop = head.bar, min(due, self.simulation.bar)
         if head.most is not None:
             stop = min(stop, start + head.most)
@@ -160,15 +161,18 @@ class Deck:
         self._shown = now
         return Move(tape.frame(start, stop), FORWARD)
 
+    def _look(self) -> None:
+        """Let the playhead know where the run ends, and how."""
+        self.playhead.end, self.playhead.failure = self.end, self._failure
+
     def _failed_here(self) -> bool:
         """Say whether the playhead stands at the bar that failed, and was not told."""
-        head = self.playhead
-        return self._failure is not None and head.failure is None and head.bar >= self.simulation.bar
+        return self._failure is not None and not self._told and self.playhead.bar >= self.simulation.bar
 
     def _fail(self) -> Move:
         head, tape = self.playhead, self.simulation.tape
-        head.failure = self._failure
-        head.end = self.end
+        self._told = True
+        self._look()
         head.advance(min(head.bar, self.end))
         if self._failure is not None and not head.hold:
             raise self._failure

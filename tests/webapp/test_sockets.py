@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import socket
 import struct
@@ -17,6 +16,7 @@ from flask import Flask, request
 from flask_sock import Sock
 
 from tests.conftest import serving
+from tests.handshake import frame, open_by_hand, read, shake
 from webapp import sockets
 from webapp.sockets import Channel, Ended, Inbox, Line
 
@@ -32,17 +32,6 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     far.settimeout(PATIENCE)
     with near, far:
         yield near, far
-
-
-def read(sock: socket.socket, size: int) -> bytes:
-    """Return exactly `size` bytes."""
-    parts = []
-    while size:
-        part = sock.recv(size)
-        assert part, "the connection ended"
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 # The line
@@ -387,37 +376,29 @@ def test_a_switchboard_admits_no_more_than_its_limit():
 
 # The handshake
 
-GOOD = {
-    "Host": "{host}",
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
-}
-
 
 @pytest.mark.parametrize(
     ("changes", "start", "status"),
     [
-        pytest.param({}, "GET /ws HTTP/1.1", 101, id="a good one"),
-        pytest.param({"Sec-WebSocket-Key": None}, "GET /ws HTTP/1.1", 400, id="no key"),
-        pytest.param({"Sec-WebSocket-Key": "short"}, "GET /ws HTTP/1.1", 400, id="a short key"),
-        pytest.param({"Sec-WebSocket-Key": "!" * 24}, "GET /ws HTTP/1.1", 400, id="a key that is not base64"),
-        pytest.param({"Sec-WebSocket-Key": "A" * 24}, "GET /ws HTTP/1.1", 400, id="18 bytes"),
-        pytest.param({"Sec-WebSocket-Version": None}, "GET /ws HTTP/1.1", 426, id="no version"),
-        pytest.param({"Sec-WebSocket-Version": "8"}, "GET /ws HTTP/1.1", 426, id="an old version"),
-        pytest.param({"Host": None}, "GET /ws HTTP/1.1", 400, id="no host"),
-        pytest.param({}, "GET /ws HTTP/1.0", 400, id="HTTP/1.0"),
-        pytest.param({}, "POST /ws HTTP/1.1", 400, id="a POST"),
+        pytest.param({}, ("GET", "1.1"), 101, id="a good one"),
+        pytest.param({"Sec-WebSocket-Key": None}, ("GET", "1.1"), 400, id="no key"),
+        pytest.param({"Sec-WebSocket-Key": "short"}, ("GET", "1.1"), 400, id="a short key"),
+        pytest.param({"Sec-WebSocket-Key": "!" * 24}, ("GET", "1.1"), 400, id="a key that is not base64"),
+        pytest.param({"Sec-WebSocket-Key": "A" * 24}, ("GET", "1.1"), 400, id="18 bytes"),
+        pytest.param({"Sec-WebSocket-Version": None}, ("GET", "1.1"), 426, id="no version"),
+        pytest.param({"Sec-WebSocket-Version": "8"}, ("GET", "1.1"), 426, id="an old version"),
+        pytest.param({"Host": None}, ("GET", "1.1"), 400, id="no host"),
+        pytest.param({}, ("GET", "1.0"), 400, id="HTTP/1.0"),
+        pytest.param({}, ("POST", "1.1"), 400, id="a POST"),
         pytest.param(
-            {"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=99"}, "GET /ws HTTP/1.1", 101,
+            {"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=99"}, ("GET", "1.1"), 101,
             id="a bad deflate parameter is not looked at",
         ),
     ],
 )  # fmt: skip
 def test_a_handshake_is_checked_while_http_can_still_be_spoken(serve, caplog, changes, start, status):
     caplog.set_level(logging.ERROR)
-    answer = shake(serve(lambda channel: None), changes, start)
+    answer = shake(serve(lambda channel: None), changes, *start)
     assert int(answer.split()[1]) == status
     assert not caplog.records  # no traceback
     assert b"permessage-deflate" not in answer
@@ -426,40 +407,3 @@ def test_a_handshake_is_checked_while_http_can_still_be_spoken(serve, caplog, ch
 @pytest.mark.parametrize(("address", "yes"), [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), (None, False)])
 def test_is_loopback(address, yes):
     assert sockets.is_loopback(address) is yes
-
-
-def shake(url: str, changes: dict[str, str | None] | None = None, start: str = "GET /ws HTTP/1.1") -> bytes:
-    """Return the head of the answer to a handshake made by hand."""
-    raw, answer = _shake(url, changes or {}, start)
-    raw.close()
-    return answer
-
-
-def open_by_hand(url: str) -> socket.socket:
-    """Return the raw socket of an accepted handshake."""
-    raw, answer = _shake(url, {}, "GET /ws HTTP/1.1")
-    assert answer.startswith(b"HTTP/1.1 101")
-    return raw
-
-
-def _shake(url: str, changes: dict[str, str | None], start: str) -> tuple[socket.socket, bytes]:
-    host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
-    headers = {name: value for name, value in (GOOD | changes).items() if value is not None}
-    lines = [start, *(f"{name}: {value.format(host=f'{host}:{port}')}" for name, value in headers.items()), "", ""]
-    raw = socket.create_connection((host, int(port)), timeout=PATIENCE)
-    raw.sendall("\r\n".join(lines).encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += raw.recv(1)
-    return raw, answer
-
-
-def frame(raw: socket.socket) -> tuple[int, bytes]:
-    """Return the opcode and payload of the next frame of a server, which must be whole and plain."""
-    first, size = read(raw, 2)
-    assert first & 0xF0 == 0x80, f"not a frame of ours: {first:#x}"
-    if size == 126:
-        (size,) = struct.unpack("!H", read(raw, 2))
-    elif size == 127:
-        (size,) = struct.unpack("!Q", read(raw, 8))
-    return first & 0x0F, read(raw, size)
