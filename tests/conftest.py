@@ -101,7 +101,7 @@ def serving(app: Flask) -> Iterator[str]:
     """Serve `app` in threads of this process on a free port of 127.0.0.1; give its address."""
     from werkzeug.serving import make_server
 
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, _whole(app), threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -110,3 +110,17 @@ def serving(app: Flask) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _whole(app: Flask) -> Callable[..., list[bytes]]:
+    """Read each answer before it is written: Werkzeug's server forgets to close a file when the browser has left."""
+
+    def call(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        answer = app(environ, start_response)
+        try:
+            return [b"".join(answer)]
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+
+    return call

@@ -184,7 +184,7 @@ def test_a_locked_database_is_told_and_nothing_is_lost(path, store, entry):
     run = store.create_run(CONFIG, build.random_bars(5), entry)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="busy.*Try again"):
+    with pytest.raises(StoreError, match=r"busy.*Try again"):
         store.create_run(CONFIG, build.random_bars(5), entry)
     assert store.run(run.id) == run  # reading goes on
     holder.execute("ROLLBACK")
