@@ -76,7 +76,7 @@ Server to client
     A pending order: order, bar_number (placed), kind ("market", "limit", "stop", "stop-limit", "stop-loss",
     "take-profit"), side, size, limit, stop, sl, tp, tag, trade (contingent on it, or null).
     A trade: trade, side, size, entry_bar, entry_time, entry_price, exit_bar, exit_time, exit_price, pnl, sl, tp, tag
-    (exit fields null while open).
+    (exit fields and pnl null while open).
 
 Close codes: 1000 done or stopped, 1008 refused or flooding, 1009 message over 64 KiB, 1011 our fault, 1012 the server
 restarts (reconnect with run and from_bar), 1013 too many streams (try later).
@@ -372,7 +372,7 @@ def trade(record: TradeRecord) -> dict[str, Any]:
         "exit_bar": None if record.exit_bar is None else record.exit_bar + 1,
         "exit_time": record.exit_time,
         "exit_price": record.exit_price,
-        "pnl": record.pnl,
+        "pnl": None if record.exit_bar is None else record.pnl,  # an open one's changes with every bar
         "sl": record.sl,
         "tp": record.tp,
         "tag": None if record.tag is None else _text(record.tag),

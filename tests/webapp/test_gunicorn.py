@@ -1,0 +1,153 @@
+"""The shipped gunicorn.conf.py: real workers, a real socket, a real SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.handshake import shake
+from tests.wire import Wire
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 30  # seconds
+CONFIG = {"symbol": "AAPL", "period": "6mo", "interval": "1d", "initial_balance": 10000, "strategy": "sma_cross"}
+
+
+class Gunicorn:
+    """A master with one worker on a free port; `log` holds the lines that it has written."""
+
+    def __init__(self, folders: dict[str, Path], *options: str):
+        names = {"home": "TAPEDECK_HOME", "data": "TAPEDECK_DATA_DIR", "strategies": "TAPEDECK_STRATEGIES_DIR"}
+        env = os.environ | {names[name]: str(path) for name, path in folders.items()} | {"TAPEDECK_YAHOO": "false"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "127.0.0.1:0", "--workers", "1", *options],
+            cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.log: list[str] = []
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        assert self._ready.wait(PATIENCE), "\n".join(self.log)
+        found = re.search(r"Listening at: (http://127\.0\.0\.1:\d+)", "\n".join(self.log))
+        assert found, "\n".join(self.log)
+        self.url = found[1]
+        with urlopen(self.url + "/healthz", timeout=PATIENCE) as answer:
+            assert answer.status == 200
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log.append(line.rstrip())
+            if "Booting worker" in line:
+                self._ready.set()
+        self._ready.set()
+
+    def stop(self) -> int:
+        """Let it end by SIGTERM, and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        assert self.process.stderr
+        self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def gunicorn(folders) -> Iterator[Gunicorn]:
+    """The shipped configuration, serving."""
+    server = Gunicorn(folders)
+    yield server
+    server.stop()
+    assert "Traceback" not in "\n".join(server.log)
+
+
+@pytest.fixture
+def connect(gunicorn) -> Iterator:
+    """A function that opens a stream and sends it a message."""
+    opened: list[Wire] = []
+
+    def start(message: dict) -> Wire:
+        opened.append(Wire(gunicorn.url))
+        opened[-1].send(message)
+        return opened[-1]
+
+    yield start
+    for wire in opened:
+        wire.close()
+
+
+def test_a_run_is_streamed_whole_and_in_order(gunicorn, connect):
+    wire = connect({"action": "start_backtest", "config": CONFIG})
+    messages = wire.rest()
+    kinds = [message["type"] for message in messages]
+    candles = [message["bar_number"] for message in messages if message["type"] == "candle"]
+    assert messages[0]["type"] == "metadata"
+    assert messages[0]["total_bars"] == len(candles) == 122
+    assert candles == list(range(1, 123))
+    assert "signal" in kinds
+    assert kinds.count("complete") == 1
+    assert kinds[-1] == "complete"
+    assert wire.close_code == 1000
+    assert any("completed: 122 bars" in line for line in gunicorn.log)
+
+
+def test_sigterm_tells_every_stream_to_come_back(gunicorn, connect):
+    playing = [connect({"action": "start_backtest", "config": CONFIG | {"speed": 0.25}}) for _ in range(3)]
+    waiting = [connect({"action": "start_backtest", "config": CONFIG | {"frames": True, "paused": True}})]
+    silent = Wire(gunicorn.url)  # has not said what it wants
+    for wire in playing + waiting:
+        wire.until("metadata")
+    gunicorn.process.send_signal(signal.SIGTERM)
+    for wire in [*playing, *waiting, silent]:
+        wire.rest()
+        assert wire.close_code == 1012
+    silent.close()
+    assert gunicorn.stop() == 0
+
+
+def test_clients_that_linger_after_their_answer_hold_up_nobody(gunicorn):
+    host, port = gunicorn.url.removeprefix("http://").split(":")
+    lingering = []
+    for _ in range(15):  # each took up to 2 s of the accept loop: half a minute in all
+        raw = socket.create_connection((host, int(port)))
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        lingering.append(raw)
+    for raw in lingering:
+        assert raw.recv(15) == b"HTTP/1.1 200 OK"
+    with urlopen(gunicorn.url + "/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    for raw in lingering:
+        raw.close()
+
+
+def test_a_handshake_that_is_refused_is_a_plain_answer(gunicorn):
+    answer = shake(gunicorn.url + "/ws/backtest/stream/", {"Sec-WebSocket-Key": None})
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+def test_half_a_request_holds_its_thread_for_seconds_only(folders):
+    server = Gunicorn(folders, "--threads", "2")
+    host, port = server.url.removeprefix("http://").split(":")
+    halves = []
+    for _ in range(2):
+        raw = socket.create_connection((host, int(port)))
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        halves.append(raw)
+    with urlopen(server.url + "/healthz", timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    for raw in halves:
+        raw.close()
+    server.stop()
