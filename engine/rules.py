@@ -1,7 +1,7 @@
 """Rules: what backtesting.py 0.6.6 does wrong, each fault by name beside its correction.
 
 A rule that decides something while a run goes on has two functions of the same arguments: `theirs`, which `compat=True`
-follows, and `ours`, which the default follows. The last four decide statistics; engine.statistics follows them.
+follows, and `ours`, which the default follows. The last five decide statistics; engine.statistics follows them.
 """
 
 from __future__ import annotations
@@ -172,6 +172,13 @@ RANGE_INDEX_ANN = Rule(
     "Without dates the annual return is undefined.",
     "1 ** NaN is 1, which makes their annual return 0 %.",
     "A RangeIndex: Return (Ann.) NaN, not 0 %.",
+)
+
+INFINITE = Rule(
+    "infinite",
+    "A figure that has nothing to be divided by, or exceeds all numbers, is undefined.",
+    "Infinity cannot be compared, drawn or sent, and reads as a record.",
+    "No period fell: Sortino Ratio NaN, not inf.",
 )
 
 TABLE = tuple(value for value in list(globals().values()) if isinstance(value, Rule))

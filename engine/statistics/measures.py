@@ -113,7 +113,7 @@ def annual(
         sharpe = (yearly - risk_free_rate) / volatility if volatility else NAN
         with np.errstate(divide="ignore"):
             sortino = float(np.float64(yearly - risk_free_rate) / fall)
-    if compat:
+    if compat:  # rules.INFINITE is about the difference
         return Annual(yearly, volatility, sharpe, sortino)
     return Annual(*(value if np.isfinite(value) else NAN for value in (yearly, volatility, sharpe, sortino)))
 
