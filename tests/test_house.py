@@ -83,11 +83,14 @@ def test_a_module_opens_with_a_sentence(path):
 
 
 def test_every_setting_is_in_the_readme_with_its_default():
-    rows = dict(re.findall(r"^\| `TAPEDECK_(\w+)` \| `?(.*?)`? \|", README, re.MULTILINE))
-    assert set(rows) == set(settings.DEFAULTS)
-    for name, default in settings.DEFAULTS.items():
-        shown = str(default).removeprefix(str(ROOT)).lstrip("/\\").lower()
-        assert rows[name].lower() == (shown or "empty"), name
+    rows = dict(re.findall(r"^\| `(?:TAPEDECK_)?([A-Z_]+)` \| `?(.*?)`? \|", README, re.MULTILINE))
+    gunicorn = re.findall(
+        r'environ\.get\("(?:TAPEDECK_)?([A-Z_]+)"(?:, "(.*?)")?', (ROOT / "gunicorn.conf.py").read_text()
+    )
+    expected = dict(gunicorn) | {name: str(default) for name, default in settings.DEFAULTS.items()}
+    assert set(rows) == set(expected)
+    for name, default in expected.items():
+        assert rows[name].lower() == (default.removeprefix(str(ROOT)).lstrip("/\\").lower() or "empty"), name
 
 
 def test_every_corrected_rule_is_in_the_readme():

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "LOG_LEVEL": "INFO",  # least severe message in the server's log
     "RUNS_PER_PAGE": 25,  # runs on a page of the history
     "MAX_CONTENT_LENGTH": 65_536,  # bytes in a posted form
+    "MAX_STREAMS": 1000,  # streams that a process plays at once; gunicorn.conf.py sets 16 fewer than it has threads
     "LOCK_TIMEOUT": 5.0,  # seconds to wait for another writer of the database
 }
 

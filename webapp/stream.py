@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 def configure(setup: Any) -> None:
     """Give the socket its limits."""
     setup.app.config.setdefault("SOCK_SERVER_OPTIONS", sockets.OPTIONS)
-    setup.app.config.setdefault("MAX_STREAMS", 1000)
 
 
 @bp.before_request
