@@ -81,6 +81,6 @@ class Backtest:
         """Run bar by bar, yielding a frame after each."""
         simulation = self.simulate(**params)
         tape = simulation.tape
-        for bar in simulation.steps():
-            tape.bar = bar
-            yield Frame(tape, bar - 1, bar)
+        for bar, _ in enumerate(simulation.steps()):
+            tape.bar = bar + 1
+            yield Frame(tape, bar, bar + 1)

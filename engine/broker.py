@@ -23,7 +23,7 @@ class SimBroker(Matching):
     @property
     def last_price(self) -> float:
         """Return the current bar's close."""
-        return self.bars.close.item(self._clock.base + self._clock.at - 1)
+        return self._closes(self._clock.base + self._clock.at - 1)
 
     @property
     def equity(self) -> float:

@@ -22,10 +22,10 @@ OHLCV_AGG = {"Open": "first", "High": "max", "Low": "min", "Close": "last", "Vol
 def crossover(one: Any, other: Any) -> bool:
     """Return whether `one` has just risen above `other`; either may be a number. Touching is not crossing."""
     try:
-        at = one._clock.at
-        if at > 1:
-            left, right = one._block, other._block
-            return left[at - 1] > right[at - 1] and left[at - 2] < right[at - 2]
+        left, right, now = one._block, other._block, one._clock.at - 1
+        if left[now] > right[now]:
+            return now > 0 and left[now - 1] < right[now - 1]
+        return False
     except (AttributeError, IndexError):
         pass  # a number or an array, or the first read in a block
     before, now = _last_two(one)

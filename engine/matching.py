@@ -40,8 +40,8 @@ _REASONS = {STOP_LOSS: "stop-loss", TAKE_PROFIT: "take-profit"}
 class Matching:
     """The account of one run, and the rules by which a bar changes it.
 
-    The loop calls `meet` for a bar when an order is new (`waiting`), or when the bar's low or high reaches `lo` or
-    `hi`, the nearest prices at which anything can happen; other bars cannot change the account.
+    The loop calls `meet` for a bar whose low is at or below `lo` or whose high is at or above `hi`: the nearest prices
+    at which anything can happen. Other bars cannot change the account. When an order is new, `lo` is infinite.
 
     Within a bar, orders are looked at in queue order: closing orders and stop-losses first, the rest as placed. Where
     one bar touches a trade's stop and its target the stop wins: bars cannot tell, so the worse counts.
@@ -76,6 +76,9 @@ class Matching:
         if not 0 <= spread < 1:
             raise ConfigError(f"Spread is {spread}. Enter a fraction from 0 up to 1.", field="spread")
         self.bars = bars
+        self._opens, self._highs, self._lows, self._closes = (
+            column.item for column in (bars.open, bars.high, bars.low, bars.close)
+        )
         self.tape = tape
         self.rule = Rulebook(compat)
         self.commission = commission_function(commission)
@@ -91,7 +94,6 @@ class Matching:
         self.position_size: float = 0
         self.position = Position(self)
         self.signals = SignalQueue(tape.events)
-        self.waiting = False
         self.ruined = False
         self.lo, self.hi = -inf, inf
         self._clock = clock
@@ -106,6 +108,7 @@ class Matching:
         self._open = self._high = self._low = self._last_close = 0.0
         self.close_price = 0.0
         self._write = tape.events.write
+        self._code, self._keep = tape.events.codes.append, tape.events.rows.append
         self._started = False
 
     @property
@@ -115,11 +118,11 @@ class Matching:
 
     def meet(self, bar: int) -> bool:
         """Let the orders meet a bar; return whether the account is ruined by its close."""
-        bars = self.bars
         self._bar = bar
-        self._open, self._high = bars.open.item(bar), bars.high.item(bar)
-        self._low, self.close_price = bars.low.item(bar), bars.close.item(bar)
-        self._last_close = bars.close.item(bar - 1)
+        self._open, self._high = self._opens(bar), self._highs(bar)
+        self._low, self.close_price = self._lows(bar), self._closes(bar)
+        if self.trade_on_close:
+            self._last_close = self._closes(bar - 1)
         self._pass(self._due())
         if self._again:
             self._pass(self._second_look())
@@ -138,7 +141,8 @@ class Matching:
         for order in queue.fresh:
             if order.state is WAITING and not order.active:
                 order.active = True
-                self._write(bar, ACTIVE, order.row)
+                self._code(bar << 4 | ACTIVE)
+                self._keep(order.row)
         return queue.due(self._low, self._high)
 
     def _pass(self, orders: list[Order]) -> None:
@@ -208,11 +212,12 @@ class Matching:
             other = trade.tp
             if other is not None and self._low <= other <= self._high and self._not_beyond(order):
                 trade.ambiguous = True
-        self._leave(order)
+        self._queue.remove(order)
         units = min(abs(trade.size), abs(order.size))
         self._reduce(trade, units, price, bar, order.id, _REASONS.get(order.role, "closed"), lost)
         order.state = "filled"
-        self._one_cancels_others(order)
+        if order.group is not None:
+            self._one_cancels_others(order)
 
     def _not_beyond(self, order: Order) -> bool:
         """Return whether the bar opened before a stop: a gap through it leaves no doubt about what came first."""
@@ -228,33 +233,38 @@ class Matching:
         if self.trade_on_close:
             bar = self.rule(rules.TOC_NEGATIVE_DURATION, trade.entry_bar, bar)
         exit_fee = self.commission(size, price)
-        entry_fee = self.rule(
-            rules.FIXED_COMMISSION_PARTIAL_PNL, self.commission, size, held, trade._entry_fee, trade.entry_price
-        )
+        whole = units == abs(held)
+        if whole and self.account.per_unit:
+            entry_fee = trade._entry_fee
+        else:
+            entry_fee = self.rule(
+                rules.FIXED_COMMISSION_PARTIAL_PNL, self.commission, size, held, trade._entry_fee, trade.entry_price
+            )
         gain = size * (price - trade.entry_price)
         self.cash += gain - exit_fee
         self.position_size -= size
         self._changed = True
         fees = exit_fee + entry_fee
         cost = lost * units
-        whole = units == abs(held)
         closed = trade if whole else trade._split(size, entry_fee)
-        self._write(
-            self._bar,
-            FILLED,
-            (order, trade.id, -size, price, exit_fee, None, None, None, trade.tag, reason, False, cost, bar),
-        )
-        sl, tp = (trade.sl, trade.tp) if whole else (None, None)
+        row: tuple[Any, ...]
+        row = (order, trade.id, -size, price, exit_fee, None, None, None, trade.tag, reason, False, cost, bar)
+        at = self._bar << 4
+        self._code(at | FILLED)
+        self._keep(row)
+        sl, tp = (trade.sl, trade.tp) if whole and trade._guarded else (None, None)
         row = (order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous, cost, bar)
-        self._write(self._bar, CLOSED if whole else REDUCED, row)
-        self._write(self._bar, EXIT_SIGNAL, row)
-        self.signals.add(len(self.tape.events) - 1)
+        self._code(at | (CLOSED if whole else REDUCED))
+        self._keep(row)
+        self._code(at | EXIT_SIGNAL)
+        self._keep(row)
         closed.exit_price, closed.exit_bar, closed._fees = price, bar, fees
         self.closed_trades.append(closed)
         if whole:
             self.open_trades.remove(trade)
-            self._drop_guards(trade)
-        else:
+            if trade._guarded:
+                self._drop_guards(trade)
+        elif trade._guarded:
             self._resize_guards(trade)
 
     def _drop_guards(self, trade: Trade) -> None:
@@ -273,7 +283,7 @@ class Matching:
     # Entries.
 
     def _fill_entry(self, order: Order, price: float, bar: int, lost: float, stop: float | None) -> None:
-        self._leave(order)
+        self._queue.remove(order)
         entry_price = price * (1 + self.spread) if order.size > 0 else price * (1 - self.spread)
         ordered = left = order.size
         if -1 < ordered < 1:
@@ -290,7 +300,8 @@ class Matching:
         if left:
             self._open_trade(order, left, entry_price, bar, lost, stop)
         order.state = "filled"
-        self._one_cancels_others(order)
+        if order.group is not None:
+            self._one_cancels_others(order)
 
     def _net(self, order: Order, left: float, price: float, bar: int, lost: float) -> float:
         """Close opposite trades with an order, oldest first; return what is left of it."""
@@ -320,10 +331,10 @@ class Matching:
             order.id, trade.id, size, price, fee, None, order.sl, order.tp, order.tag, None, trade.ambiguous,
             lost * abs(size), bar,
         )  # fmt: skip
-        self._write(self._bar, FILLED, row)
-        self._write(self._bar, OPENED, row)
-        self._write(self._bar, ENTRY_SIGNAL, row)
-        self.signals.add(len(self.tape.events) - 1)
+        at = self._bar << 4
+        for kind in (FILLED, OPENED, ENTRY_SIGNAL):
+            self._code(at | kind)
+            self._keep(row)
         if order.tp is not None:
             self._place_guard(trade, TAKE_PROFIT, order.tp)
         if order.sl is not None:
@@ -357,6 +368,7 @@ class Matching:
         self._orders_placed += 1
         stop, limit = (price, None) if role == STOP_LOSS else (None, price)
         order = Order(self, self._orders_placed, -trade.size, limit, stop, tag=trade.tag, role=role, trade=trade)
+        trade._guarded = True
         if role == STOP_LOSS:
             trade._sl_order = order
         else:
@@ -373,7 +385,7 @@ class Matching:
         elif not self.open_trades:
             self._watch()
             return False
-        if self.cash + self.open_profit(self.close_price) <= 0:
+        if self.cash + (self.open_profit(self.close_price) if self.open_trades else 0) <= 0:
             self._ruin()
             return True
         self._watch()
@@ -381,14 +393,19 @@ class Matching:
 
     def _write_ledger(self) -> None:
         trades, size = self.open_trades, self.position_size
-        cost = sum(trade.size * trade.entry_price for trade in trades)
+        if len(trades) == 1:
+            cost = trades[0].size * trades[0].entry_price
+        else:
+            cost = sum(trade.size * trade.entry_price for trade in trades)
         self.tape.ledger.write(self._bar, self.cash, size, cost)
         self._ruin_price = (cost - self.cash) / size if size else None
 
     def _watch(self) -> None:
         """Set the prices at which the next bar can change anything; near ruin counts, with room for rounding."""
         queue = self._queue
-        self.waiting = bool(queue.fresh or queue.expiring)
+        if queue.fresh or queue.expiring:
+            self.lo = inf  # every bar's low is below
+            return
         self.lo, self.hi = queue.lo, queue.hi
         ruin = self._ruin_price
         if ruin is not None and ruin > 0:
@@ -406,7 +423,7 @@ class Matching:
         self.cash = 0.0
         self.tape.ledger.write(self._bar, 0.0, 0.0, 0.0)
         self.ruined = True
-        self.waiting, self.lo, self.hi = False, -inf, inf
+        self.lo, self.hi = -inf, inf
 
     def open_profit(self, price: float) -> float:
         """Return what open trades have gained at `price`, before commission."""
@@ -417,11 +434,9 @@ class Matching:
     def _enqueue(self, order: Order, bar: int, front: bool = False) -> None:
         order.row = self._row(order, _KIND.get(order.role))
         self._queue.add(order, front)
-        self._write(bar, PLACED, order.row)
-        self.waiting = True
-
-    def _leave(self, order: Order) -> None:
-        self._queue.remove(order)
+        self._code(bar << 4 | PLACED)
+        self._keep(order.row)
+        self.lo = inf
 
     def _end(self, order: Order, kind: int, state: str, reason: str) -> None:
         """Write how an order ended without a (further) fill."""
@@ -446,8 +461,10 @@ class Matching:
         trade = order.trade
         if trade is None:
             sl, tp, number = order.sl, order.tp, None
-        else:
+        elif trade._guarded:
             sl, tp, number = trade.sl, trade.tp, trade.id
+        else:
+            sl, tp, number = None, None, trade.id
         return (order.id, number, order.size, order.limit, order.stop, sl, tp, order.tag, reason)
 
     def _too_little(self, price: float) -> str:

@@ -102,8 +102,8 @@ class Simulation:
         finally:
             self.tape.bar = min(self._clock.bar, self.total_bars)
 
-    def steps(self) -> Iterator[int]:
-        """Return the loop itself: each item is the number of bars revealed so far."""
+    def steps(self) -> Iterator[None]:
+        """Return the loop itself: it moves a bar forward for each item taken."""
         return self._bars_played
 
     def get_recent_signals(self, reader: str = "default") -> list[Any]:
@@ -136,8 +136,8 @@ class Simulation:
         own = [value for value in vars(self.strategy).values() if getattr(value, "is_indicator", False)]
         return max((first_value(series) for series in own if not series.scatter), default=0)
 
-    def _play(self) -> Iterator[int]:
-        """Play the bars, yielding after each the number revealed.
+    def _play(self) -> Iterator[None]:
+        """Play the bars, yielding after each.
 
         The broker meets each bar before the strategy sees it, so an order never trades on the bar that caused it.
         """
@@ -147,46 +147,45 @@ class Simulation:
         for bar in range(min(first, total)):
             self._enter_block(bar, columns)
             clock.at += 1
-            yield bar + 1
+            yield
         bar = first
         while bar < total:
             self._enter_block(bar, columns)
-            stop = min(clock.base + BLOCK + OVERLAP, total)
+            # The last bar stands alone: what finalize_trades closes belongs to it.
+            stop = min(clock.base + BLOCK + OVERLAP, max(total - 1, bar + 1))
             lows, highs = self.bars.low[bar:stop].tolist(), self.bars.high[bar:stop].tolist()
-            at = clock.at
-            for low, high in zip(lows, highs, strict=True):
-                at += 1
+            base, last = clock.base, stop == total and self.finalize_trades
+            for at, low, high in zip(range(bar - base + 1, stop - base + 1), lows, highs, strict=True):
                 clock.at = at
-                if (broker.waiting or low <= broker.lo or high >= broker.hi) and meet(bar):
-                    yield from self._rest(bar, columns)
+                if (low <= broker.lo or high >= broker.hi) and meet(base + at - 1):
+                    yield from self._rest(base + at - 1, columns)
                     return
                 try:
                     decide()
                 except Exception as error:
-                    self._fail(error, bar)
-                bar += 1
-                if bar == total and self.finalize_trades:
-                    broker.finalize(bar - 1)
-                yield bar
+                    self._fail(error, base + at - 1)
+                if last:
+                    broker.finalize(total - 1)
+                yield
+            bar = stop
 
     def _enter_block(self, bar: int, columns: list[Series]) -> None:
         """Move the clock's base when `bar` lies beyond the block that the columns have as lists."""
         clock = self._clock
-        if clock.at < BLOCK + OVERLAP and clock.base + clock.at == bar:
-            if clock.at:
-                return
+        if 0 < clock.at < BLOCK + OVERLAP:
+            return
         clock.base = max(0, bar - OVERLAP)
         clock.at = bar - clock.base
         for series in columns:
             series.unload()
 
-    def _rest(self, bar: int, columns: list[Series]) -> Iterator[int]:
+    def _rest(self, bar: int, columns: list[Series]) -> Iterator[None]:
         """Reveal the bars after ruin, on which nothing happens any more."""
-        yield bar + 1
+        yield
         for later in range(bar + 1, self.total_bars):
             self._enter_block(later, columns)
             self._clock.at += 1
-            yield later + 1
+            yield
 
     def _fail(self, error: Exception, bar: int) -> None:
         self.failure = strategy_error(error, type(self.strategy), bar)

@@ -16,26 +16,31 @@ _Decide = Callable[[float, Callable[..., float]], int]
 class Account:
     """Sizes and refuses orders by what is available: equity less the margin that open trades take."""
 
-    __slots__ = ("_broker", "_per_unit", "leverage")
+    __slots__ = ("_broker", "leverage", "per_unit")
 
     def __init__(self, broker: Matching, margin: float, *, per_unit: bool):
         self._broker = broker
-        self._per_unit = per_unit  # a plain rate: the same cost for every unit
+        self.per_unit = per_unit  # a plain rate: the same cost for every unit
         self.leverage = 1 / margin
 
     def available(self, price: float) -> float:
         """Return the money that is free when open trades are valued at `price`, 0 or more."""
         broker = self._broker
+        if not broker.open_trades:
+            return max(0.0, broker.cash)
         equity = broker.cash + broker.open_profit(price)
         used = sum(abs(trade.size) * price / self.leverage for trade in broker.open_trades)
         return max(0.0, equity - used)
 
     def units(self, fraction: float, entry_price: float, raw_price: float) -> int:
         """Return the whole units that a fraction of the available money buys."""
+        if self.per_unit and not self._broker.open_trades:  # no rule can make a difference
+            fee = self._broker.commission(fraction, raw_price) / abs(fraction)
+            return int(max(0.0, self._broker.cash) * self.leverage * abs(fraction) // (entry_price + fee))
 
         def decide(valued_at: float, cost: Callable[..., float]) -> int:
             budget = self.available(valued_at) * self.leverage * abs(fraction)
-            if self._per_unit or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
+            if self.per_unit or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
                 fee = self._broker.commission(fraction, raw_price) / abs(fraction)
                 return int(budget // (entry_price + fee))
             return self._most(budget, fraction, entry_price, raw_price)
@@ -44,10 +49,13 @@ class Account:
 
     def allows(self, units: float, ordered: float, entry_price: float, raw_price: float) -> bool:
         """Return whether the available money pays for `units`, the part that is left of an order."""
+        if self.per_unit and not self._broker.open_trades:
+            fee = self._broker.commission(ordered, raw_price) / abs(ordered)
+            return abs(units) * (entry_price + fee) <= max(0.0, self._broker.cash) * self.leverage
 
         def decide(valued_at: float, cost: Callable[..., float]) -> int:
             budget = self.available(valued_at) * self.leverage
-            if self._per_unit or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
+            if self.per_unit or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
                 fee = self._broker.commission(ordered, raw_price) / abs(ordered)
                 return abs(units) * (entry_price + fee) <= budget
             return abs(units) * entry_price + self._broker.commission(units, raw_price) <= budget
@@ -59,13 +67,11 @@ class Account:
         book, close = self._broker.rule, self._broker.close_price
         value, cost = rules.SIZING_LOOKAHEAD, rules.FIXED_COMMISSION_PER_UNIT
         assert cost.theirs is not None and cost.ours is not None
-        if self._per_unit and not self._broker.open_trades:
-            return decide(raw_price, cost.theirs)
         ours, theirs = decide(raw_price, cost.ours), decide(close, cost.theirs)
         if ours != theirs:
             if self._broker.open_trades:
                 book.touched.add(value.name)
-            if not self._per_unit:
+            if not self.per_unit:
                 book.touched.add(cost.name)
         return theirs if book.compat else ours
 

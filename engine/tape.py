@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,12 +73,11 @@ class Events(Sequence[Event]):
     Most events of a long run are never looked at, and a row is a third of an Event; rows of the same fill are shared.
     """
 
-    __slots__ = ("_bars", "_kinds", "_rows")
+    __slots__ = ("codes", "rows")
 
     def __init__(self) -> None:
-        self._kinds = bytearray()
-        self._bars: list[int] = []
-        self._rows: list[tuple[Any, ...]] = []
+        self.codes = array("q")  # bar * 16 + kind: ascending by bar
+        self.rows: list[tuple[Any, ...]] = []
 
     def write(self, bar: int, kind: int, row: tuple[Any, ...]) -> None:
         """Append one event.
@@ -86,30 +86,30 @@ class Events(Sequence[Event]):
         fills (FILLED, OPENED to EXIT), `(order, trade, size, limit, stop, sl, tp, tag, reason)` for the other kinds of
         orders, `(reason,)` for RUIN and LOG.
         """
-        self._kinds.append(kind)
-        self._bars.append(bar)
-        self._rows.append(row)
+        self.codes.append(bar << 4 | kind)
+        self.rows.append(row)
 
     def between(self, start: int, stop: int) -> range:
         """Return the numbers of the events in bars `start` up to `stop`."""
-        return range(bisect_left(self._bars, start), bisect_left(self._bars, stop))
+        return range(bisect_left(self.codes, start << 4), bisect_left(self.codes, stop << 4))
 
     def numbered(self, kinds: frozenset[int], numbers: range) -> Iterator[Event]:
         """Yield those events among `numbers` that are of `kinds`."""
-        return (self._make(number) for number in numbers if self._kinds[number] in kinds)
+        return (self._make(number) for number in numbers if self.codes[number] & 15 in kinds)
 
     def plain(self, start: int = 0) -> tuple[bytes, list[int], list[tuple[Any, ...]]]:
-        """Return the events from number `start` on as plain data for `extend`."""
-        return bytes(self._kinds[start:]), self._bars[start:], self._rows[start:]
+        """Return the kinds, bars and rows of the events from number `start` on: plain data for `extend`."""
+        codes = np.array(self.codes[start:], dtype=np.int64)
+        return (codes & 15).astype(np.uint8).tobytes(), (codes >> 4).tolist(), self.rows[start:]
 
-    def extend(self, kinds: bytes, bars: list[int], rows: list[tuple[Any, ...]]) -> None:
+    def extend(self, kinds: bytes, bars: Sequence[int], rows: Sequence[tuple[Any, ...]]) -> None:
         """Append what `plain` gave."""
-        self._kinds += kinds
-        self._bars += bars
-        self._rows += rows
+        self.codes.extend(bar << 4 | kind for bar, kind in zip(bars, kinds, strict=True))
+        self.rows.extend(rows)
 
     def _make(self, number: int) -> Event:
-        kind, bar, row = self._kinds[number], self._bars[number], self._rows[number]
+        code, row = self.codes[number], self.rows[number]
+        bar, kind = code >> 4, code & 15
         name = KINDS[kind]
         if kind == FILLED or OPENED <= kind <= EXIT:
             order, trade, size, price, commission, pnl, sl, tp, tag, *rest = row
@@ -120,11 +120,13 @@ class Events(Sequence[Event]):
         if kind >= RUIN:
             return Event(number, bar, name, reason=row[0])
         order, trade, size, limit, stop, sl, tp, tag, reason = row
-        side = None if size is None else "long" if size > 0 else "short"
-        return Event(number, bar, name, order, trade, side, size, None, limit, stop, sl, tp, None, None, tag, reason)
+        direction = None if size is None else "long" if size > 0 else "short"
+        return Event(
+            number, bar, name, order, trade, direction, size, None, limit, stop, sl, tp, None, None, tag, reason
+        )
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self.codes)
 
     @overload
     def __getitem__(self, key: int) -> Event: ...
@@ -142,7 +144,7 @@ class Events(Sequence[Event]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Events):
-            return (self._kinds, self._bars, self._rows) == (other._kinds, other._bars, other._rows)
+            return self.codes == other.codes and self.rows == other.rows
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]

@@ -15,7 +15,7 @@ class Trade:
     """One round trip; `exit_price` and `exit_bar` are None while it is open. `size` is signed units."""
 
     __slots__ = (
-        "_broker", "_closed_sl", "_closed_tp", "_entry_fee", "_fees", "_sl_order", "_tp_order", "ambiguous",
+        "_broker", "_closed_sl", "_closed_tp", "_entry_fee", "_fees", "_guarded", "_sl_order", "_tp_order", "ambiguous",
         "entry_bar", "entry_price", "exit_bar", "exit_price", "id", "size", "tag",
     )  # fmt: skip
 
@@ -31,6 +31,7 @@ class Trade:
         self.ambiguous = False
         self._entry_fee = fee  # cash paid for what is still open
         self._fees = 0.0  # cash paid at both ends, once closed
+        self._guarded = False  # whether it ever had a stop or a target
         self._sl_order: Order | None = None
         self._tp_order: Order | None = None
         self._closed_sl: float | None = None
