@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+from itertools import count
 from time import monotonic, sleep
 from typing import Any
 
@@ -132,23 +133,51 @@ class Output:
         return False
 
 
-class Ticker:
-    """Ends a slice of work every SLICE seconds, so that every bar that took long is told as soon as it is done."""
+class Teller:
+    """Sends what is new on the tape: when `due`, every SLICE seconds, and on its own while a bar takes longer.
 
-    def __init__(self) -> None:
+    A child that does `again` what another did that crashed has so many bars to pass over, and then tells each bar.
+    """
+
+    def __init__(self, link: Link, simulation: Simulation, again: int | None):
         self.due = False
+        self._link = link
+        self._data = simulation.strategy.data
+        self._writer = wire.Writer(simulation.tape)
+        self._known = again or 0
+        self._each = again is not None
+        self._told = 0
+        self._lock = threading.Lock()
         threading.Thread(target=self._tick, daemon=True).start()
 
+    def tell(self, bar: int, *, broken: bool = False) -> None:
+        """Send what happened in the first `bar` bars, or when `broken` all there is."""
+        with self._lock:
+            blocks = self._writer.blocks(bar, broken=broken) if bar >= self._known or broken else None
+            self._told = bar
+            self.due = self._each and blocks is not None
+            if blocks and bar > self._known:
+                self._link.send(blocks)
+
     def _tick(self) -> None:
+        seen = stuck = -1
         while True:
             sleep(SLICE)
+            bar = len(self._data) - 1  # of the current bar nothing is final; those before it are
+            if bar == seen != stuck:
+                stuck = bar
+                with self._lock:
+                    if bar >= max(self._told, self._known):
+                        self._link.send(self._writer.blocks(bar, kind=wire.STUCK))
+                        self._told = bar
+            seen = bar
             self.due = True
 
 
 def _play(link: Link, job: wire.Job) -> None:
     """Simulate and send the tape; whatever the strategy throws becomes the run's error."""
     simulation: Simulation | None = None
-    writer: wire.Writer | None = None
+    teller: Teller | None = None
     try:
         _wait_for_turn(link)
         strategy = _entry(job).strategy
@@ -157,12 +186,13 @@ def _play(link: Link, job: wire.Job) -> None:
             simulation = Simulation(job.bars, strategy, job.params, indicators=job.indicators, **job.settings)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             raise _explained(error, strategy, None, job) from error
-        for indicator in simulation.tape.declared:
-            link.send(wire.pack_indicator(indicator))
-        link.send(wire.pack_start(simulation.tape))
-        writer = wire.Writer(simulation.tape)
+        if job.again is None:
+            for indicator in simulation.tape.declared:
+                link.send(wire.pack_indicator(indicator))
+            link.send(wire.pack_start(simulation.tape))
+        teller = Teller(link, simulation, job.again)
         try:
-            _simulate(link, simulation, writer)
+            _simulate(link, simulation, teller, job.again or 1)
         except (OSError, EOFError):  # the link's: what the strategy raises has become a StrategyError
             raise
         except BaseException as error:
@@ -170,22 +200,21 @@ def _play(link: Link, job: wire.Job) -> None:
         link.send(wire.pack(wire.DONE))
     except EngineError as error:
         reached = None
-        if simulation is not None and writer is not None:
+        if simulation is not None and teller is not None:
             reached = min(len(simulation.strategy.data), simulation.total_bars)
-            link.send(writer.blocks(reached))
+            teller.tell(reached, broken=True)
         link.send(wire.pack_error(error, reached))
 
 
-def _simulate(link: Link, simulation: Simulation, writer: wire.Writer) -> None:
-    """Play all bars, sending what happened every SLICE seconds, and asking every TURN seconds for another turn."""
-    ticker, steps, total = Ticker(), simulation.steps(), simulation.total_bars
+def _simulate(link: Link, simulation: Simulation, teller: Teller, first: int) -> None:
+    """Play all bars, the `first` of them without delay, asking every TURN seconds for another turn."""
+    steps, total = zip(simulation.steps(), count(1), strict=False), simulation.total_bars
     bar, pause = 0, monotonic() + TURN
     while bar < total:
-        for bar in steps:
-            if ticker.due or bar == 1:  # the first bar goes out at once
+        for _, bar in steps:
+            if teller.due or bar == first:
                 break
-        ticker.due = False
-        link.send(writer.blocks(bar))
+        teller.tell(bar)
         if bar < total and monotonic() >= pause:
             link.send(wire.pack(wire.PAUSE))
             _wait_for_turn(link)

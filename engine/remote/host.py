@@ -158,7 +158,8 @@ class Host:
                     peer.end(now)
                 if not peer.gone:
                     continue
-                peer.conclude()
+                if peer.conclude() and peer.session is not None:
+                    self._queued[peer.session] = now
             if peer.session is None:
                 self._idle.remove(peer)
                 if not peer.ready:

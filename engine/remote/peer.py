@@ -31,6 +31,7 @@ class Peer:
         self.paused = False
         self.gone = False
         self.hangs = False
+        self._damaged = False
         self.deadline: float | None = time.monotonic() + COMING
         self._selector = selector
         self._reader = wire.Reader()
@@ -45,11 +46,9 @@ class Peer:
 
     def begin(self, session: Session) -> None:
         """Send a run to a child that is ready."""
-        assert session.job is not None
         self.session = session
         self._budget = session.limits.seconds_per_bar
         self._send(wire.pack_job(session.job))
-        session.job = None
 
     def go(self) -> None:
         """Let it compute for a turn."""
@@ -67,15 +66,18 @@ class Peer:
                 self._control.send(b"?")
         self.hangs = self._listening
 
-    def conclude(self) -> None:
-        """Give what is left to the run, and end it if it has not ended itself."""
+    def conclude(self) -> bool:
+        """Give what is left to the run, and end it if it has not ended itself; say whether to try it again."""
         session = self.session
         while self._listening and not (session is None or session.over):
             if not self._read():
                 break
-        if session is not None and not session.over:
+        again = session is not None and session.again()
+        if session is not None and not session.over and not again:
             code, trace = processes.read_report(self._said)
-            if self.hangs:
+            if self._damaged:
+                error = session.damage()
+            elif self.hangs:
                 error = session.failure(
                     f"did not finish {{unit}} within {self._budget:g} s: it hung {{when}}{{at}}.", trace
                 )
@@ -83,6 +85,7 @@ class Peer:
                 error = session.failure(f"ended its process ({processes.describe_end(code)}) {{when}}{{at}}.", trace)
             session.fail(error)
         self.close()
+        return again
 
     def close(self) -> None:
         """Hang up: the keeper ends the run and all that is left of it."""
@@ -141,14 +144,15 @@ class Peer:
             self._lost()
         except wire.Damaged:
             self._deafen()
-            if self.session is not None:
-                self.session.fail(self.session.damage())
+            self.gone = self._damaged = True
         return got > 0
 
     def _take(self, kind: bytes, message: bytearray) -> None:
         if self.session is None:
             self.ready = self.ready or kind == wire.READY
             self.deadline = None
+        elif self.hangs:
+            pass  # too late: a signal that asks where it is may have woken it
         elif kind == wire.PAUSE:
             self.paused, self.deadline = True, None
         elif kind == wire.OUTPUT:
@@ -159,8 +163,7 @@ class Peer:
                     log.info("%s prints: %r", self.session.name, text)
         else:
             self.session.put(kind, message)
-            if not self.hangs:
-                self.deadline = time.monotonic() + self._budget
+            self.deadline = time.monotonic() + self._budget
 
     def _lost(self) -> None:
         """Note that the run has closed its socket: its end should follow."""

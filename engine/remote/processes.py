@@ -22,8 +22,8 @@ FORK = sys.platform == "linux"
 # Everything else in the environment (database addresses, keys, tokens) stays here.
 _KEPT = (
     "APPDATA", "COMSPEC", "HOME", "HOMEDRIVE", "HOMEPATH", "LANG", "LANGUAGE", "LOCALAPPDATA", "LOGNAME", "PATH",
-    "PATHEXT", "PROGRAMDATA", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "USERNAME", "USERPROFILE",
-    "VIRTUAL_ENV", "WINDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "COVERAGE_PROCESS_START",
+    "PATHEXT", "PROGRAMDATA", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "USERNAME",
+    "USERPROFILE", "VIRTUAL_ENV", "WINDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME",
 )  # fmt: skip
 # One thread a strategy: the cores belong to the streams, and a process with threads must not fork.
 _SET = {

@@ -31,7 +31,7 @@ class Session:
     """
 
     def __init__(self, job: wire.Job, name: str, bars: int, limits: Limits, wake: Callable[[], None]):
-        self.job: wire.Job | None = job
+        self.job = job
         self.name = name
         self.file = job.path or f"{job.name.partition('.')[0]}.py (as stored)"
         self.bars = bars
@@ -45,6 +45,7 @@ class Session:
         self.over = False
         self.closed = False
         self.wanted = 0
+        self.exact = False  # whether `reached` is where the child is, and not only what it has told
         self.printed = 0  # bytes
         self._wake = wake
         self._unread = 0  # bytes
@@ -117,8 +118,9 @@ class Session:
         with self.changed:
             if self.over:
                 return
-            if kind == wire.BLOCK and self.start is not None:
+            if kind in (wire.BLOCK, wire.STUCK) and self.start is not None:
                 self._put_block(message)
+                self.exact = kind == wire.STUCK or self.job.again is not None
             elif kind == wire.INDICATOR and self.start is None:
                 self._drawn += len(message)
                 if self._drawn > self.limits.indicators:
@@ -149,6 +151,13 @@ class Session:
         self.reached = max(self.reached, bar)
         return None
 
+    def again(self) -> bool:
+        """Say whether another child should find out where this run crashed; the next one starts there."""
+        if self.over or self.exact or self.start is None or self.job.again is not None or self.reached == self.bars:
+            return False
+        self.job = self.job._replace(again=self.reached)
+        return True
+
     def fail(self, error: EngineError) -> None:
         """End the run with an error in the bar that is next, unless it has ended or there is none."""
         with self.changed:
@@ -162,7 +171,7 @@ class Session:
 
     def _end(self, error: EngineError | None) -> None:
         if not self.over:
-            self.over, self.error, self.job = True, error, None
+            self.over, self.error = True, error
         self.changed.notify_all()
 
     def _too_much(self, what: str, limit: int) -> StrategyError:

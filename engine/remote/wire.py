@@ -1,7 +1,7 @@
 """Wire: what server and child say to each other, as bytes.
 
 Every message is a kind (one byte), a length (four bytes) and so many bytes. To the child go jobs, pickled, for the
-server is trusted. From the child comes nothing but JSON and raw columns, each checked here before anything believes it: a
+server is trusted. From the child comes nothing but JSON and raw columns, each checked before anything believes it: a
 hostile strategy can write what it likes down this socket.
 """
 
@@ -11,6 +11,7 @@ import json
 import pickle
 import struct
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -25,7 +26,8 @@ from engine.tape import FILLED, KINDS, OPENED, RUIN, Indicator, Tape
 # To the child.
 JOB, BUFFER, GO = b"J", b"U", b"G"
 # From the child.
-READY, INDICATOR, START, BLOCK, PAUSE, OUTPUT, DONE, ERROR = b"R", b"I", b"S", b"B", b"P", b"O", b"D", b"E"
+READY, INDICATOR, START, PAUSE, OUTPUT, DONE, ERROR = b"R", b"I", b"S", b"P", b"O", b"D", b"E"
+BLOCK, STUCK = b"B", b"W"  # STUCK: the next bar has been taking a while
 
 HEAD = struct.Struct("<cI")
 LONGEST = 64 << 20  # bytes in a message from the child
@@ -54,6 +56,7 @@ class Job(NamedTuple):
     indicators: dict[str, Any]
     memory: int
     output: int
+    again: int | None = None  # these bars were sent already by a child that crashed; tell each further one
 
     @property
     def bars(self) -> Bars:
@@ -113,37 +116,30 @@ class Writer:
         self._tape = tape
         self._events = 0
         self._rows = 0
-        self._last: tuple[float, ...] | None = None
         # Bound now: a strategy may put something of its own in the place of json.dumps.
         self._encode = json.JSONEncoder(separators=(",", ":"), default=_told).encode
 
-    def blocks(self, bar: int) -> list[bytes | memoryview]:
-        """Return what was written since the last call, now that `bar` bars are simulated."""
+    def blocks(self, bar: int, *, kind: bytes = BLOCK, broken: bool = False) -> list[bytes | memoryview]:
+        """Return what was written since the last call about the first `bar` bars, or when `broken` about all."""
         kinds, bars, cells = self._tape.events.plain(self._events)
-        self._events += len(kinds)
+        stop = len(kinds) if broken else bisect_left(bars, bar)
+        last = max(stop - 1, 0) // EVENTS * EVENTS
         pieces: list[bytes | memoryview] = []
-        whole = max(len(kinds) - 1, 0) // EVENTS * EVENTS
-        for at in range(0, whole, EVENTS):
-            part = slice(at, at + EVENTS)
-            pieces += self._block(-1, kinds[part], bars[part], cells[part], [b""] * 4)
-        return pieces + self._block(bar, kinds[whole:], bars[whole:], cells[whole:], self._new_rows())
+        for at in range(0, last + 1, EVENTS):
+            part = slice(at, min(at + EVENTS, stop))
+            rows = self._new_rows(None if broken else bar) if at == last else [b""] * 4
+            head = _BLOCK.pack(bar if at == last else -1, len(kinds[part]), len(rows[0]) // 8)
+            events = array("q", bars[part]).tobytes(), *rows, self._encode(cells[part]).encode()
+            pieces += pack(kind, head, kinds[part], *events)
+        self._events += stop
+        return pieces
 
-    def _block(
-        self, bar: int, kinds: bytes, bars: list[int], cells: list[tuple[Any, ...]], rows: list[bytes]
-    ) -> list[bytes | memoryview]:
-        head = _BLOCK.pack(bar, len(kinds), len(rows[0]) // 8)
-        return pack(BLOCK, head, kinds, array("q", bars).tobytes(), *rows, self._encode(cells).encode())
-
-    def _new_rows(self) -> list[bytes]:
-        """Return the ledger's new rows as columns, the last one again when it was replaced."""
+    def _new_rows(self, bar: int | None) -> list[bytes]:
+        """Return the ledger's new rows about bars before `bar`, as columns."""
         ledger = self._tape.ledger
+        start, self._rows = self._rows, len(ledger.bars) if bar is None else bisect_left(ledger.bars, bar)
         columns = (ledger.bars, ledger.cashes, ledger.positions, ledger.costs)
-        start = self._rows
-        if start and self._last != tuple(column[start - 1] for column in columns):
-            start -= 1
-        self._rows = len(ledger.bars)
-        self._last = tuple(column[-1] for column in columns)
-        return [column[start:].tobytes() for column in columns]
+        return [column[start : self._rows].tobytes() for column in columns]
 
 
 def pack_error(error: BaseException, bar: int | None) -> list[bytes | memoryview]:
