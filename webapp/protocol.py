@@ -44,8 +44,8 @@ Server to client
                Sent after each control (after its frame, if it moves the playhead), when a condition pauses, and when
                the end is reached
     stats      bar_number and the numbers of engine.statistics.Live.at; frame clients also get
-               html {panel: html}, only panels that changed since the last one. At most 10 a second, and always
-               at the bar where the playhead comes to rest
+               html {panel: html}, only panels that changed since the last one. At most 10 a second (2 for plain
+               clients), and always at the bar where the playhead comes to rest
     complete   total_bars, metrics (the numbers of stats at the last bar), run; once, the first time the end is reached.
                A plain client's socket then closes with 1000 (unless `hold`)
     heartbeat  bar_number; when nothing else was sent for 15 s
@@ -60,15 +60,14 @@ Server to client
 
     Frame clients:
     frame      from, to, bucket, reset, bar_number (= to, the playhead), progress; time [], open [], high [], low [],
-               close [], volume [], equity [], indicators {name: []}, events [...]; and when they may have changed
+               close [], volume [], equity [], drawdown [] (percent, the deepest within each candle), indicators
+               {name: []}, events [...]; and when they may have changed
                (always with reset): orders [pending orders], open_trades [], trades [trades closed in from..to]
                - reset false: append. With bucket n > 1 candles are of n bars, aligned: candle i starts at a bar b with
                  (b - 1) % n == 0, `from` is the start of the first one, which may be the newest one on the chart,
                  once more, with more bars in it (update it in place; events come once all the same)
-               - reset true: replace all the page holds. `thinned` {events: n, trades: n} counts what was left out;
-                 drawdown [] (percent, the deepest within each candle) and peak (of equity up to `to`) come with it
-    window     the answer to `window`, like a frame with reset: from, to, bucket, the columns, events, trades, thinned,
-               drawdown, peak
+               - reset true: replace all the page holds. `thinned` {events: n, trades: n} counts what was left out
+    window     the answer to `window`, like a frame with reset: from, to, bucket, the columns, events, trades, thinned
 
     An event: number (from 0, over the run), bar_number, time, kind and those of order, trade, side, size, price, limit,
     stop, sl, tp, commission, pnl, tag, reason that it has. Kinds: placed active changed filled cancelled rejected
@@ -340,7 +339,7 @@ def event(time: Any, happened: Event) -> dict[str, Any]:
     return told
 
 
-_EVENT_FIELDS = tuple(name for name in Event._fields if name not in ("number", "bar", "ambiguous"))
+_EVENT_FIELDS = tuple(name for name in Event._fields if name not in ("number", "bar", "ambiguous", "fill_bar"))
 
 
 def order(record: OrderRecord) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Windows:
         self.bucket = 1
         self.book = book or Book(tape)
         self._decimals = _decimals(tape)
+        self._peak = (0, -np.inf)  # a bar, and the highest equity before it
 
     def wanted(self) -> int:
         """Return the bucket that suits what the playhead is doing."""
@@ -47,6 +48,7 @@ class Windows:
         """Return the bars `start` up to `stop` for the end of the chart."""
         events = self.tape.frame(start, stop).events
         message: dict[str, Any] = {"type": "frame", "reset": False} | self._columns(start, stop, self.bucket)
+        message |= self._drawdown(start // self.bucket * self.bucket, stop, self.bucket)
         message["events"] = [protocol.event(self.tape.bars.time, event) for event in events]
         if any(event.kind not in _QUIET for event in events):
             message |= self._standing(stop)
@@ -109,13 +111,18 @@ class Windows:
 
     def _drawdown(self, start: int, stop: int, bucket: int) -> dict[str, Any]:
         """Return the deepest drawdown of each candle in percent, measured from the whole run's peak so far."""
-        equity = self.tape.equity(0, stop)
+        equity = self.tape.equity(start, stop)
         if not len(equity):
-            return {"drawdown": [], "peak": None}
-        peaks = np.maximum.accumulate(equity)
-        fall = 100 * np.minimum(equity[start:] / np.where(peaks[start:] > 0, peaks[start:], np.nan) - 1, 0)
-        deepest = np.fmin.reduceat(fall, np.arange(0, stop - start, bucket))
-        return {"drawdown": np.round(deepest, 4), "peak": peaks[-1]}
+            return {"drawdown": []}
+        peaks = np.maximum.accumulate(np.fmax(equity, self._peak_before(start)))
+        fall = 100 * np.minimum(equity / np.where(peaks > 0, peaks, np.nan) - 1, 0)
+        return {"drawdown": np.round(np.fmin.reduceat(fall, np.arange(0, stop - start, bucket)), 4)}
+
+    def _peak_before(self, bar: int) -> float:
+        """Return the highest equity in the bars before `bar`; going on from the last answer costs only what is new."""
+        known, peak = self._peak if self._peak[0] <= bar else (0, -np.inf)
+        self._peak = bar, float(np.max(self.tape.equity(known, bar), initial=peak))
+        return self._peak[1]
 
     def _happened(self, start: int, stop: int) -> dict[str, Any]:
         """Return the events and trades to mark between two bars, and how many were left out."""

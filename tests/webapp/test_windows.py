@@ -95,7 +95,6 @@ def test_the_deepest_drawdown_of_each_candle_is_measured_from_the_whole_run(tape
     fall = 100 * (equity / np.maximum.accumulate(equity) - 1)
     start = frame["from"] - 1
     assert frame["drawdown"] == pytest.approx([fall[a : a + 16].min() for a in range(start, N, 16)], abs=1e-4)
-    assert frame["peak"] == equity.max()
 
 
 def test_marks_are_thinned_with_a_count(tape):

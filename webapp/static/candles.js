@@ -18,7 +18,6 @@ export class Candles {
     this.equity = [];
     this.drawdown = []; // percent, deepest within the candle
     this.values = this.names.map(() => []);
-    this.peak = -Infinity;
     this.touched();
   }
 
@@ -41,22 +40,9 @@ export class Candles {
     for (const name of OHLCV) this.columns[name] = frame[name].slice();
     this.equity = frame.equity.slice();
     this.values = this.names.map((name) => (frame.indicators[name] ?? []).slice());
-    this.readDrawdown(frame);
+    this.drawdown = frame.drawdown.slice();
     while (this.count > 2 * this.limit) this.coarsen(this.bucket * 2);
     this.touched();
-  }
-
-  // `frame.drawdown` knows peaks before the window and dips inside a candle; without it the window's own peak must do.
-  readDrawdown(frame) {
-    this.peak = frame.peak ?? -Infinity;
-    if (frame.drawdown) {
-      this.drawdown = frame.drawdown.slice();
-      return;
-    }
-    this.drawdown = this.equity.map((equity) => {
-      this.peak = Math.max(this.peak, equity ?? -Infinity);
-      return fall(equity, this.peak);
-    });
   }
 
   // Play on: `frame` follows what is held. False when it does not fit, and a window must be fetched afresh.
@@ -99,14 +85,14 @@ export class Candles {
   push(frame, i) {
     for (const name of OHLCV) this.columns[name].push(frame[name][i]);
     this.equity.push(frame.equity[i]);
-    this.peak = Math.max(this.peak, frame.equity[i] ?? -Infinity);
-    this.drawdown.push(frame.drawdown?.[i] ?? fall(frame.equity[i], this.peak));
+    this.drawdown.push(frame.drawdown[i]);
     this.names.forEach((name, n) => this.values[n].push(frame.indicators[name]?.[i] ?? null));
     this.changed = Math.min(this.changed, this.count - 1);
   }
 
   write(frame, i, at) {
     for (const name of OHLCV) this.columns[name][at] = frame[name][i];
+    this.drawdown[at] = frame.drawdown[i];
     this.follow(frame, i, at);
   }
 
@@ -116,14 +102,13 @@ export class Candles {
     low[at] = Math.min(low[at], frame.low[i]);
     close[at] = frame.close[i];
     volume[at] += frame.volume[i];
+    this.drawdown[at] = deeper(this.drawdown[at], frame.drawdown[i]);
     this.follow(frame, i, at);
   }
 
   // A candle's equity and indicators are those of its last bar.
   follow(frame, i, at) {
     this.equity[at] = frame.equity[i];
-    this.peak = Math.max(this.peak, frame.equity[i] ?? -Infinity);
-    this.drawdown[at] = Math.min(this.drawdown[at] ?? 0, frame.drawdown?.[i] ?? fall(frame.equity[i], this.peak) ?? 0);
     this.names.forEach((name, n) => (this.values[n][at] = frame.indicators[name]?.[i] ?? null));
   }
 
@@ -156,7 +141,7 @@ export class Candles {
       close[at] = old.close[i];
       volume[at] += old.volume[i];
       this.equity[at] = old.equity[i];
-      this.drawdown[at] = Math.min(this.drawdown[at], old.drawdown[i]);
+      this.drawdown[at] = deeper(this.drawdown[at], old.drawdown[i]);
       this.values.forEach((column, n) => (column[at] = old.values[n][i]));
     }
     this.touched();
@@ -193,6 +178,6 @@ function bucketStart(bar, bucket) {
   return Math.floor((bar - 1) / bucket) * bucket + 1;
 }
 
-function fall(equity, peak) {
-  return equity === null || !(peak > 0) ? null : Math.min(0, (equity / peak - 1) * 100);
+function deeper(a, b) {
+  return a === null ? b : b === null ? a : Math.min(a, b);
 }

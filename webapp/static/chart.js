@@ -195,6 +195,12 @@ export class Chart {
     }
   }
 
+  // The price at which buy & hold began, once it is known.
+  holdFrom(price) {
+    this.base = price ?? null;
+    this.restyled = true;
+  }
+
   volumeAt(time, value, up) {
     return value === null ? { time } : { time, value, color: up ? this.colors.volumeUp : this.colors.volumeDown };
   }
@@ -204,7 +210,7 @@ export class Chart {
   }
 
   heldAt(close) {
-    return this.base ? (this.balance * close) / this.base : null;
+    return this.base ? Math.round((100 * this.balance * close) / this.base) / 100 : null;
   }
 
   // -- the visible range. It moves only when the newest candle would leave it, or when the data's own numbering moved.
@@ -215,29 +221,27 @@ export class Chart {
     return { from: this.data.barOfLogical(this.range.from), to: this.data.barOfLogical(this.range.to), bucket: this.data.bucket };
   }
 
-  // `seen` is what remember() gave, or null for a first sight.
-  restore(seen, { jump = false, same = false } = {}) {
-    this.pending = { seen, jump, same };
+  // `seen` is what remember() gave, or null for a first sight; the next paint shows the same bars again.
+  restore(seen) {
+    this.pending = { seen };
+  }
+
+  // Show the whole run at the next paint.
+  overview() {
+    this.pending = { all: true };
   }
 
   align() {
     const { data } = this;
     if (!data.count) return;
-    const last = data.logicalOfBar(data.last);
-    const newest = Math.floor(last);
-    let range = this.range;
+    let { range } = this;
     if (this.pending) {
-      const { seen, same } = this.pending;
+      const { seen, all } = this.pending;
+      range = all ? whole(data) : seen && { from: data.logicalOfBar(seen.from), to: data.logicalOfBar(seen.to) };
       this.pending = null;
-      if (!seen) range = this.firstSight(data);
-      else if (same || !this.follow) range = { from: data.logicalOfBar(seen.from), to: data.logicalOfBar(seen.to) };
-      else {
-        // the same number of bars, where they still are: the newest candle may have gone back without the view moving
-        range = { from: data.logicalOfBar(seen.from), to: data.logicalOfBar(seen.to) };
-      }
     }
     range ??= this.firstSight(data);
-    if (this.follow) range = this.following(range, newest, data);
+    if (this.follow) range = this.following(range, Math.floor(data.logicalOfBar(data.last)), data);
     this.show(range);
   }
 
@@ -261,12 +265,14 @@ export class Chart {
     return range;
   }
 
+  // The library moves at its next frame; what it says until then is where it was.
   show(range) {
-    const shown = this.price.api.timeScale().getVisibleLogicalRange();
     this.range = range;
     for (const pane of this.panes) {
-      const own = pane === this.price ? shown : pane.api.timeScale().getVisibleLogicalRange();
-      if (!close(own, range)) this.quiet(() => pane.api.timeScale().setVisibleLogicalRange(range));
+      const scale = pane.api.timeScale();
+      if (close(pane.asked, range) && close(scale.getVisibleLogicalRange(), range)) continue;
+      pane.asked = range;
+      this.quiet(() => scale.setVisibleLogicalRange(range));
     }
   }
 
@@ -291,7 +297,7 @@ export class Chart {
 
   fit() {
     if (!this.data?.count) return;
-    this.show({ from: -0.5, to: this.data.count - 0.5 + RIGHT });
+    this.show(whole(this.data));
     this.follow = this.data.live;
     this.mark();
   }
@@ -403,6 +409,10 @@ function plainColor(color) {
 }
 
 const pencil = document.createElement("canvas").getContext("2d");
+
+function whole(data) {
+  return { from: -0.5, to: data.count - 0.5 + RIGHT };
+}
 
 function close(a, b) {
   return Boolean(a && b) && Math.abs(a.from - b.from) < 1e-6 && Math.abs(a.to - b.to) < 1e-6;

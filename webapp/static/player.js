@@ -57,6 +57,7 @@ class Player {
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     this.themed = () => {
       this.chart?.theme();
+      this.transport.scrubber.theme();
       this.schedule();
     };
     this.dark.addEventListener("change", this.themed);
@@ -72,6 +73,7 @@ class Player {
     this.themes.disconnect();
     this.dark.removeEventListener("change", this.themed);
     this.chart?.stop();
+    this.transport.scrubber.stop();
   }
 
   // -- the line
@@ -87,12 +89,12 @@ class Player {
     const playing = resumed ? this.status === "playing" : this.saved ? this.saved.playing : bar === 0;
     message.paused = !playing;
     this.resumedAt = bar;
+    console.info("Tapedeck: socket connected", this.element.dataset.socket);
     console.info("Tapedeck: configuration sent", JSON.parse(this.element.dataset.config), message);
     return message;
   }
 
   connected(failures) {
-    console.info("Tapedeck: socket connected", this.element.dataset.socket);
     if (failures) this.say(`Connected again, at bar ${this.bar}.`, 4000);
     if (this.conditions) this.send({ action: "pause_on", ...this.conditions });
     if (this.panels.sort !== "time" || this.panels.list !== "trades") this.showList();
@@ -153,6 +155,7 @@ class Player {
     });
     this.chart.balance = meta.initial_balance;
     this.chart.total = this.total;
+    this.chart.holdFrom(this.base);
     this.legend = new Legend(this.element.querySelector("[data-legends]"), this.chart, this.clock);
     this.view = new View(this);
     this.schedule();
@@ -173,6 +176,8 @@ class Player {
       this.announcer.take(this.marks.take(frame), this.decimals);
       if (this.candles.replaced) this.marks.forget(this.candles.first);
     }
+    // an instant run is watched as a whole, all that there is of it
+    if (this.chart?.follow && this.speed === "instant" && this.status === "playing") this.chart.overview();
     this.decimals ??= decimalsFor(Math.min(...frame.close.slice(0, 50)));
     this.hideOverlay();
     if (document.hidden) this.acknowledge(); // nothing is painted in a hidden tab, and it need not hold the run back
@@ -187,15 +192,15 @@ class Player {
   on_stats({ html, ...numbers }) {
     this.numbers = numbers;
     this.panels.show(html ?? {});
-    if (this.chart && numbers.bar_number === this.candles.last) this.hold(numbers.buy_hold_pct);
+    if (numbers.bar_number === this.candles.last) this.hold(numbers.buy_hold_pct);
     this.schedule();
   }
 
   // Buy & hold is a straight multiple of the close; one defined figure gives the price at which it began.
   hold(percent) {
-    if (this.chart.base || percent === null || percent === undefined || percent <= -100) return;
-    this.chart.base = this.candles.columns.close.at(-1) / (1 + percent / 100);
-    this.chart.restyled = true;
+    if (this.base || percent === null || percent === undefined || percent <= -100) return;
+    this.base = this.candles.columns.close.at(-1) / (1 + percent / 100);
+    this.chart?.holdFrom(this.base);
   }
 
   on_state(state) {
@@ -306,7 +311,6 @@ class Player {
     if (this.chart && this.candles.count + this.candles.replaced) {
       this.chart.paint(this.candles, this.marks, this.decimals ?? 2);
       this.legend.paint(this.candles);
-      this.view.painted();
     }
     this.transport.paint();
     this.acknowledge();

@@ -5,6 +5,12 @@ export class Scrubber {
     this.player = player;
     this.input = element.querySelector("[data-seek]");
     this.canvas = element.querySelector("[data-ticks]");
+    // the size is measured when it changes: asking each frame would make the browser lay the page out each frame
+    this.observer = new ResizeObserver(() => {
+      this.size = { width: element.clientWidth, height: element.clientHeight };
+      player.schedule();
+    });
+    this.observer.observe(element);
     this.input.addEventListener("input", () => this.drag());
     this.input.addEventListener("change", () => this.release());
     this.input.addEventListener("pointerdown", () => (this.held = true));
@@ -33,6 +39,15 @@ export class Scrubber {
     this.held = false;
   }
 
+  // Colours have changed.
+  theme() {
+    this.drawn = null;
+  }
+
+  stop() {
+    this.observer.disconnect();
+  }
+
   paint() {
     const { bar, total, marks } = this.player;
     if (this.input.max !== String(total)) this.input.max = total;
@@ -44,12 +59,12 @@ export class Scrubber {
 
   // Drawn again only when a pixel changes: at a million bars most frames change none.
   draw(bar, total, ticks) {
-    const { clientWidth: width, clientHeight: height } = this.element;
+    const { width, height } = this.size ?? {};
     if (!width || !total) return;
     const inset = 7; // half the thumb: the slider's ends
     const x = (at) => Math.round(inset + ((width - 2 * inset) * at) / total);
     const pixels = this.pixels(ticks, x, `${width} ${total}`);
-    const key = `${x(bar)} ${pixels.size} ${width} ${height} ${document.documentElement.dataset.theme} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
+    const key = `${x(bar)} ${pixels.size} ${width} ${height}`;
     if (key === this.drawn) return;
     this.drawn = key;
     const ratio = window.devicePixelRatio || 1;

@@ -50,8 +50,8 @@ export class View {
     const { open, orders } = player.marks;
     player.marks.reset(frame);
     Object.assign(player.marks, { open, orders });
-    this.chart.restore(purpose === "fit" ? null : seen, { same: true });
-    this.fitting = purpose === "fit";
+    if (purpose === "fit") this.chart.overview();
+    else this.chart.restore(seen);
   }
 
   // A reset frame ends at the playhead. What was looked at may lie before it, or (after a step back) after it.
@@ -115,11 +115,5 @@ export class View {
       this.chart.follow = true;
       this.ask("fit", 1, this.player.total);
     } else this.chart.fit();
-  }
-
-  painted() {
-    if (!this.fitting) return;
-    this.fitting = false;
-    this.chart.fit();
   }
 }
