@@ -81,23 +81,27 @@ class TradeReader:
 
     def catch_up(self) -> Changes | None:
         """Return what the events written since the last call did, None when there are none."""
-        first = self._read
-        if len(self._events) == first:
+        first, rows = self._read, self._events.rows
+        codes = np.array(self._events.codes[first:], dtype=np.int64)
+        if not len(codes):
             return None
-        kinds, bars, rows = self._events.plain(first)
-        self._read = first + len(kinds)
-        kind = np.frombuffer(kinds, np.uint8)
-        filled = np.flatnonzero(kind == FILLED).tolist()
-        opened = np.flatnonzero(kind == OPENED).tolist()
-        ended = _ends(kind)
-        costs = [[rows[place][column] for place in filled] for column in (_COMMISSION, _SLIPPAGE)]
+        self._read = first + len(codes)
+        bars, kinds = codes >> 4, codes & 15
+        filled, opened = np.flatnonzero(kinds == FILLED), np.flatnonzero(kinds == OPENED)
+        ended = _ends(kinds)
+        fills = [rows[number] for number in (filled + first).tolist()]
+        costs = [[row[column] for row in fills] for column in (_COMMISSION, _SLIPPAGE)]
         return Changes(
-            fill_bar=_column([bars[place] for place in filled], np.int64),
+            fill_bar=bars[filled],
             fill_costs=np.array(costs, dtype=np.float64).T,
-            opened_bar=_column([bars[place] for place in opened], np.int64),
-            closed_bar=_column([bars[place] for place in ended], np.int64),
-            whole=kind[ended] == CLOSED,
-            closed=_pair(self._opened, [rows[place] for place in opened], [rows[place] for place in ended]),
+            opened_bar=bars[opened],
+            closed_bar=bars[ended],
+            whole=kinds[ended] == CLOSED,
+            closed=_pair(
+                self._opened,
+                [rows[number] for number in (opened + first).tolist()],
+                [rows[number] for number in (ended + first).tolist()],
+            ),
         )
 
 
@@ -122,14 +126,13 @@ def _pair(known: dict[int, _Row], opening: list[_Row], closing: list[_Row]) -> T
 
 def read_trades(events: Events) -> Trades:
     """Return all closed trades of a tape."""
-    kinds, _, rows = events.plain()
-    kind = np.frombuffer(kinds, np.uint8)
-    opening = [rows[place] for place in np.flatnonzero(kind == OPENED).tolist()]
-    return _pair({}, opening, [rows[place] for place in _ends(kind)])
+    kinds, rows = np.array(events.codes, dtype=np.int64) & 15, events.rows
+    opening = [rows[number] for number in np.flatnonzero(kinds == OPENED).tolist()]
+    return _pair({}, opening, [rows[number] for number in _ends(kinds).tolist()])
 
 
-def _ends(kind: np.ndarray) -> list[int]:
-    return np.flatnonzero((kind == REDUCED) | (kind == CLOSED)).tolist()
+def _ends(kinds: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((kinds == REDUCED) | (kinds == CLOSED))
 
 
 def _column(values: Any, kind: Any) -> np.ndarray:

@@ -128,7 +128,9 @@ def test_ctrl_c_during_an_import_is_no_broken_file(catalog, folder):
 
 
 def test_a_file_with_two_strategies_gives_both_by_class(catalog, folder):
-    write(folder, "two.py", "from engine import Strategy\nclass A(Strategy): pass\nclass B(A): pass\nclass _C(A): pass\n")
+    write(
+        folder, "two.py", "from engine import Strategy\nclass A(Strategy): pass\nclass B(A): pass\nclass _C(A): pass\n"
+    )
     assert {name: entry.strategy.__name__ for name, entry in entries(catalog).items()} == {"two.A": "A", "two.B": "B"}
     assert entries(catalog)["two.A"].title == "A (two.py)"
 
@@ -156,7 +158,11 @@ def test_a_link_out_of_the_folder_is_refused(folder):
     inside.mkdir()
     write(folder, "outside.py", MINE)
     write(inside, "real.py", MINE)
-    for name, target in (("out", folder / "outside.py"), ("gone", folder / "nowhere.py"), ("alias", inside / "real.py")):
+    for name, target in (
+        ("out", folder / "outside.py"),
+        ("gone", folder / "nowhere.py"),
+        ("alias", inside / "real.py"),
+    ):
         try:
             (inside / f"{name}.py").symlink_to(target)
         except OSError:  # Windows, for users who may not make links: then there are none to refuse

@@ -188,7 +188,9 @@ def test_vwap_on_the_chart_begins_with_each_day_of_intraday_bars():
         pytest.param("RSI", {"foo": 1}, "no parameter of RSI called 'foo'. Known: timeperiod.", id="unknown parameter"),
         pytest.param("MACD", {"fastperod": 3}, "Did you mean fastperiod?", id="misspelt parameter"),
         pytest.param("RSI", {"timeperiod": 0}, "RSI does not take timeperiod 0. Usual: timeperiod 14.", id="zero"),
-        pytest.param("MACD", {"fastperiod": 1, "slowperiod": 30}, "not take fastperiod 1. Usual", id="names the culprit"),
+        pytest.param(
+            "MACD", {"fastperiod": 1, "slowperiod": 30}, "not take fastperiod 1. Usual", id="names the culprit"
+        ),
         pytest.param("RSI", {"timeperiod": 10**12}, "RSI does not take timeperiod", id="far too large"),
         pytest.param("RSI", {"timeperiod": "x"}, "RSI: Timeperiod is 'x'. Enter a whole number.", id="text"),
         pytest.param("RSI", {"timeperiod": 2.5}, "Enter a whole number", id="fraction"),

@@ -38,7 +38,16 @@ INDEXES = {
     "milliseconds": lambda n: pd.date_range("2019-03-05", periods=n, freq="h").as_unit("ms"),
     "no dates": lambda n: pd.RangeIndex(n),
 }
-KINDS = ["usual", "unmoved", "only up", "falls on the last bar", "ruined", "in steps", "a trade that lost all", "no gain"]
+KINDS = [
+    "usual",
+    "unmoved",
+    "only up",
+    "falls on the last bar",
+    "ruined",
+    "in steps",
+    "a trade that lost all",
+    "no gain",
+]
 
 
 def account(index: pd.Index, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray, Trades]:
@@ -201,8 +210,8 @@ def test_infinite_there_is_no_ratio_to_nothing():
 
 def test_figures_worked_by_hand():
     trades = Trades.of(
-        size=[10, -5, 10], entry_bar=[1, 3, 4], exit_bar=[3, 5, 6], entry_price=[100, 110, 100], exit_price=[110, 121, 100],
-        pnl=[98, -57, -2], commission=[2, 2, 2],
+        size=[10, -5, 10], entry_bar=[1, 3, 4], exit_bar=[3, 5, 6],
+        entry_price=[100, 110, 100], exit_price=[110, 121, 100], pnl=[98, -57, -2], commission=[2, 2, 2],
     )  # fmt: skip
     equity = np.array([1000.0, 1000, 1050, 1098, 1070, 1041, 1039, 1039])
     close = np.array([100.0, 100, 105, 110, 115, 121, 100, 120])
@@ -227,7 +236,9 @@ class Weekly(Strategy):
     """Buys every tenth bar, sells half after three and the rest after six."""
 
     def init(self):
-        self.mean = self.I(lambda values: np.stack([np.asarray(values), np.asarray(values) + 1]), self.data.Close, name="M")
+        self.mean = self.I(
+            lambda values: np.stack([np.asarray(values), np.asarray(values) + 1]), self.data.Close, name="M"
+        )
         self.two = self.I(lambda values: (values, values), self.data.Close, name=["a", "b"])
         self.one = self.I(lambda values: values, self.data.Close, name="one", plot=False)
 
