@@ -18,6 +18,7 @@ from webapp.store import Run, StoreError
 from webapp.windows import Windows
 
 STATS = 0.1  # s between two messages of statistics
+PLAIN_STATS = 0.5  # s of the same for a plain client, for which they would outweigh the candles
 SILENCE = 15.0  # s without a message until a heartbeat
 QUIET = 8.0  # s without a write until a ping, for the kernel to notice a reader that has vanished
 NAP = 0.05  # s: shorter waits are slept through, which costs half of what waiting for a message does
@@ -40,6 +41,7 @@ class Player:
         self.stored = self._run(start)
         wanted = self.stored.config.speed if start.speed is None else forms.read_speed(start.speed)
         self.frames = start.frames
+        self._between_stats = STATS if start.frames else PLAIN_STATS
         self.head = Playhead(
             wanted, playing=not start.paused, hold=start.frames or start.hold, most=None if start.frames else BLOCK
         )
@@ -88,7 +90,7 @@ class Player:
         elif move.kind == FORWARD:
             self._send_bars(move.frame.start, move.frame.stop)
         resting = not self.head.playing
-        if resting or move.kind != FORWARD or time.monotonic() - self._counted[1] >= STATS:
+        if resting or move.kind != FORWARD or time.monotonic() - self._counted[1] >= self._between_stats:
             self._send_stats(throttle=resting and self.head.status == "paused")
         if self._owes_state or (self.head.status != self._told_status and (self.head.hold or self.head.reason)):
             self._send_state()
@@ -115,7 +117,7 @@ class Player:
 
     def _send_stats(self, throttle: bool = False) -> None:
         bar, now = self.head.bar, time.monotonic()
-        if throttle and now - self._counted[1] < STATS:
+        if throttle and now - self._counted[1] < self._between_stats:
             return  # `listen` sends them when the time has come
         self._counted = (bar, now)
         message: dict[str, Any] = {"type": "stats", **protocol.figures(self.live.at(bar)), "bar_number": bar}
@@ -186,12 +188,12 @@ class Player:
         """Return the seconds until something is to be said without being asked."""
         wait = self.channel.sent + QUIET - now
         if self._stats_are_due():
-            wait = min(wait, self._counted[1] + STATS - now)
+            wait = min(wait, self._counted[1] + self._between_stats - now)
         return max(wait, 0.0)
 
     def _do_duties(self) -> None:
         now = time.monotonic()
-        if self._stats_are_due() and now - self._counted[1] >= STATS:
+        if self._stats_are_due() and now - self._counted[1] >= self._between_stats:
             self._send_stats()
         elif now - self.channel.said >= SILENCE:
             self._send({"type": "heartbeat", "bar_number": self.head.bar})

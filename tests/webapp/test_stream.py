@@ -86,13 +86,14 @@ def test_signals_come_once_just_before_the_candle_of_their_bar(ws_connect, simul
 
 
 def test_statistics_contain_nothing_from_after_their_bar(ws_connect, bars):
-    messages = ws_connect(start(speed=20)).rest()
+    messages = ws_connect(start(speed=4)).rest()
     shown = 0
     for message in messages:
         if message["type"] == "candle":
             shown = message["bar_number"]
         if message["type"] == "stats":
             assert message["bar_number"] == shown
+    assert len(of(messages, "stats")) > 2
     for message in of(messages, "stats"):
         known = Simulation(bars[: message["bar_number"]], SmaCross, {}, cash=10000, commission=0)
         known.advance(message["bar_number"])
