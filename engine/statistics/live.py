@@ -52,11 +52,12 @@ class Live:
         tape, balance = self.tape, self.tape.initial_balance
         equity = account.equity if bar else balance
         gained = equity - balance
+        position = tape.position(bar - 1, bar).item() if bar else 0.0
         return {
             "equity": equity,
             "equity_peak": account.peak if bar else balance,
-            "cash": tape.cash(bar - 1, bar).item() if bar else balance,
-            "position": tape.position(bar - 1, bar).item() if bar else 0.0,
+            "cash": equity - position * tape.bars.close.item(bar - 1) if position else equity,
+            "position": position,
             "net_profit": gained,
             "pnl": gained,
             "return_pct": gained / balance * 100,
