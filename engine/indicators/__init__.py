@@ -4,7 +4,7 @@ Every function takes arrays and gives arrays of the same length that begin with 
 bars 0 to k alone.
 """
 
-from engine.indicators.charted import build, check, names
+from engine.indicators.charted import build, build_all, check, names
 from engine.indicators.functions import (
     ADX,
     ATR,
@@ -44,6 +44,7 @@ __all__ = [
     "Line",
     "Study",
     "build",
+    "build_all",
     "check",
     "color",
     "names",

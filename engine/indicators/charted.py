@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
+from itertools import count, product
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,26 @@ def build(name: str, options: Mapping[str, Any] | None, bars: Bars, first_color:
             shade = color(first_color + len(built))
             built.append(Indicator(label, _finite(values), spec.pane, shade, line.style, group))
     return built
+
+
+def build_all(wanted: Mapping[str, Mapping[str, Any]], bars: Bars, beside: Sequence[Indicator] = ()) -> list[Indicator]:
+    """Return the lines of every indicator in `wanted` (name: options), in colours and names of their own.
+
+    `beside` are the strategy's: a line that would have the name of one of those is told apart by a number.
+    """
+    built: list[Indicator] = []
+    taken = {indicator.name for indicator in beside}
+    for name, options in wanted.items():
+        for line in build(name, options, bars, first_color=len(beside) + len(built)):
+            label = next(text for text in _numbered(line.name) if text not in taken)
+            taken.add(label)
+            built.append(replace(line, name=label))
+    return built
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name} ({number})" for number in count(2))
 
 
 def check(name: str, options: Mapping[str, Any] | None) -> None:

@@ -124,9 +124,9 @@ def _pair(known: dict[int, _Row], opening: list[_Row], closing: list[_Row]) -> T
     )
 
 
-def read_trades(events: Events) -> Trades:
-    """Return all closed trades of a tape."""
-    kinds, rows = np.array(events.codes, dtype=np.int64) & 15, events.rows
+def read_trades(events: Events, bar: int) -> Trades:
+    """Return the trades that were closed in the first `bar` bars."""
+    kinds, rows = np.array(events.codes[: events.between(0, bar).stop], dtype=np.int64) & 15, events.rows
     opening = [rows[number] for number in np.flatnonzero(kinds == OPENED).tolist()]
     return _pair({}, opening, [rows[number] for number in _ends(kinds).tolist()])
 

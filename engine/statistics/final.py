@@ -43,7 +43,7 @@ def final(tape: Tape, *, risk_free_rate: float = 0.0, compat: bool = False, stra
         equity,
         bars.close,
         bars.index,
-        read_trades(tape.events),
+        read_trades(tape.events, tape.bar),
         warm_up=min(tape.first_bar, tape.bar) - 1,
         risk_free_rate=risk_free_rate,
         compat=compat,

@@ -24,6 +24,7 @@ from engine.indicators import (
     WMA,
     Study,
     build,
+    build_all,
 )
 from tests.build import flat, ohlc, random_bars
 
@@ -170,6 +171,14 @@ def test_lines_of_one_study_share_their_group_and_tell_how_they_are_drawn():
     ]
     assert {line.group for line in lines} == {"MACD 12 26 9"}
     assert lines[0].color == indicators.color(2)
+
+
+def test_indicators_of_the_form_have_names_and_colours_of_their_own():
+    bars = random_bars(30)
+    strategys = build("SMA", {"period": 5}, bars)
+    lines = build_all({"SMA": {"periods": [5, 9]}, "EMA": {"period": 5}}, bars, beside=strategys)
+    assert [line.name for line in lines] == ["SMA 5 (2)", "SMA 9", "EMA 5"]
+    assert len({line.color for line in [*strategys, *lines]}) == 4
 
 
 def test_vwap_on_the_chart_begins_with_each_day_of_intraday_bars():

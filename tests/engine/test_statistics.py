@@ -295,6 +295,9 @@ def test_statistics_of_a_run_that_is_not_over_count_what_has_happened():
     stats = final(simulation.tape)
     assert len(stats["_equity_curve"]) == 50
     assert stats["_trades"]["ExitBar"].max() < 50
+    simulation.advance(100)
+    simulation.tape.bar = 50  # as a tape has it whose reader is behind
+    assert len(final(simulation.tape)["_trades"]) == len(stats["_trades"])
 
 
 def test_excursions_are_the_extremes_while_the_trade_ran():
