@@ -154,6 +154,7 @@ class SimBroker(Matching):
             return
         if self._queue or self.open_trades:
             self.rule.touched.add(rules.FINALIZE_OPEN.name)
+        self._bar, self.close_price = bar, self.last_price  # no order may have met a bar since long
         for trade in reversed(tuple(self.open_trades)):
             order = self.place_closing(trade, -trade.size)
             self._fill_exit(order, trade, self.last_price, bar, 0.0)
