@@ -41,6 +41,7 @@ class Starter:
     def __init__(self, fork: bool = FORK):
         self._fork = fork
         self._orders: socket.socket | None = None
+        self._nursery: subprocess.Popen[bytes] | None = None
         self._ours: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> tuple[socket.socket, socket.socket | None, Callable[[], None]]:
@@ -71,6 +72,9 @@ class Starter:
         if self._orders is not None:
             self._orders.close()
             self._orders = None
+        if self._nursery is not None:
+            self._nursery.kill()  # it may be loading still; keepers that it forked go on without it
+            self._nursery = None
         for process in self._ours:
             try:
                 process.wait(5)
@@ -89,22 +93,21 @@ class Starter:
                 self._orders.close()
         self._orders, theirs = socket.socketpair()
         with theirs:
-            self._launch("nursery", theirs)
+            self._nursery = self._launch("nursery", theirs)
         socket.send_fds(self._orders, [b"+"], fds)
 
-    def _launch(self, role: str, *sockets: socket.socket) -> None:
+    def _launch(self, role: str, *sockets: socket.socket) -> subprocess.Popen[bytes]:
         fds = [sock.fileno() for sock in sockets]
-        words = [sys.executable, "-P", str(KEEPER), role, *map(str, fds)]
-        self._ours.append(
-            subprocess.Popen(
-                words,
-                env=environment(),
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(KEEPER), role, *map(str, fds)],
+            env=environment(),
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
+        self._ours.append(process)
+        return process
 
     def _start_alone(self, data: socket.socket) -> Callable[[], None]:
         """Start a child without a keeper, on Windows."""

@@ -235,7 +235,7 @@ class Reader:
 
 def read_indicator(message: bytearray, bars: int) -> Indicator:
     """Return an indicator of a run of `bars` bars."""
-    (length,) = struct.unpack_from("<I", message)
+    length = int.from_bytes(message[:4], "little")
     about = _json(message[4 : 4 + length])
     values = (
         np.frombuffer(message, np.float64, offset=4 + length).copy() if len(message) == 4 + length + 8 * bars else None
@@ -268,6 +268,7 @@ def block_bar(message: bytearray) -> int:
 
 def read_block(message: bytearray, bars: int) -> Block:
     """Return a block of a run of `bars` bars."""
+    block_bar(message)
     bar, events, rows = _BLOCK.unpack_from(message)
     at = _BLOCK.size
     end = at + 9 * events + 32 * rows
