@@ -12,7 +12,7 @@ from .playhead import FORWARD, INSTANT, INTERVAL, JUMP, Conditions, Playhead, ch
 from .tape import Frame, Tape
 
 BUDGET = 0.02  # s of simulation between two looks at the controls
-AHEAD = 0.004  # s of simulation ahead of the playhead, taken from each wait that is long enough to spare it
+AHEAD = 0.008  # s of simulation ahead of the playhead, taken from each wait that is long enough to spare it
 GLANCE = 0.25  # s between the frames of an instant run
 
 FAILED = "failed"

@@ -99,8 +99,9 @@ class Player:
 
     def _send_frame(self, move: Move) -> None:
         wanted = self.windows.wanted()
-        if move.kind == FORWARD and wanted == self.windows.bucket:
-            self._send(self.windows.append(move.frame.start, move.frame.stop))
+        start, stop = move.frame.start, move.frame.stop
+        if move.kind == FORWARD and wanted == self.windows.bucket and self.windows.fits(start, stop):
+            self._send(self.windows.append(start, stop))
         else:
             self._send(self.windows.reset(wanted))
 
@@ -155,6 +156,8 @@ class Player:
 
     def listen(self, seconds: float | None) -> None:
         """Wait so long (None: until told) unless a control comes first; obey all that have come."""
+        if seconds == 0 and self.frames:
+            self.windows.book.catch_up()  # a little after each chunk, not everything before a frame
         deadline = None if seconds is None else time.monotonic() + seconds
         heard = self._hear(0)
         while not heard:

@@ -14,6 +14,7 @@ from webapp.book import Book
 
 CANDLES = 2_000  # at most so many in a window: what a chart moves at 60 frames a second
 MARKS = 400  # events, and trades, in a window
+EVENTS = 2_000  # at most so many in what is appended; above, a window with fewer marks replaces it
 PER_SECOND = 500.0  # candles that a chart can append; above it they are made of several bars
 _MARKED = np.array(sorted((OPENED, REDUCED, CLOSED, REJECTED, RUIN)), np.uint8)
 _QUIET = frozenset(("entry", "exit", "log"))  # kinds of events after which no order or trade stands otherwise
@@ -43,6 +44,10 @@ class Windows:
         if not self.head.playing:
             return 1
         return _power_of_two(self.head.rate / PER_SECOND)
+
+    def fits(self, start: int, stop: int) -> bool:
+        """Say whether these bars can be appended: what happened in them is not too much to send and mark."""
+        return len(self.tape.events.between(start, stop)) <= EVENTS
 
     def append(self, start: int, stop: int) -> dict[str, Any]:
         """Return the bars `start` up to `stop` for the end of the chart."""

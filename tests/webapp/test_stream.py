@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections import Counter
 
 import pytest
+import simple_websocket
 
 from engine import Simulation
 from engine.statistics import Live
 from engine.strategies.sma_cross import SmaCross
 from tests.handshake import GOOD, shake
 from tests.wire import Wire
-from webapp import player
+from webapp import player, sockets, stream
 
 CONFIG = {
     "symbol": "AAPL",
@@ -377,6 +380,7 @@ def test_the_playhead_is_kept_when_it_pauses_and_when_the_visitor_leaves(ws_conn
     wire = paused(ws_connect)
     told(wire, action="step", bars=7)
     told(wire, action="pause")
+    told(wire, action="pause")  # the first is over by now
     run = services.store.runs(1)[0]
     assert services.store.run(run.id).playhead == 7
     told(wire, action="seek", bar=50)
@@ -481,3 +485,51 @@ def test_more_streams_than_the_server_takes_are_sent_away(ws_connect, app):
     assert second.close_code == 1013
     first.send({"action": "stop"})
     first.rest()
+
+
+# What must not happen to a socket
+
+
+def test_a_bug_of_ours_closes_with_1011_and_writes_no_page_into_the_socket(ws_connect, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("a bug with /a/path in it")
+
+    monkeypatch.setattr(player.Player, "run", fail)
+    wire = ws_connect(start())
+    assert wire.rest() == []
+    assert wire.close_code == 1011
+    assert "a bug" not in (wire.socket.close_message or "")
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_a_client_that_says_nothing_is_sent_away(ws_connect, monkeypatch):
+    monkeypatch.setattr(stream, "PATIENCE", 0.1)
+    wire = ws_connect()
+    assert wire.rest() == []
+    assert wire.close_code == 1008
+
+
+def test_a_flood_of_good_messages_is_ended(ws_connect):
+    wire = ws_connect(start() | {"paused": True})
+    wire.receive()
+    with contextlib.suppress(OSError, simple_websocket.ConnectionClosed):
+        for _ in range(sockets.RATE[0] + 1):
+            wire.send({"action": "ack", "bar": 0})
+    wire.rest()
+    assert wire.close_code == 1008
+
+
+def test_the_library_sends_no_pings_by_itself():
+    assert "ping_interval" not in sockets.OPTIONS  # it closes on readers that are only slow
+
+
+def test_a_client_that_leaves_frees_its_stream(ws_connect):
+    before = len(sockets.switchboard)
+    wire = paused(ws_connect)
+    assert len(sockets.switchboard) == before + 1
+    wire.close()
+    freed = threading.Event()
+    for _ in range(500):
+        if len(sockets.switchboard) == before or freed.wait(0.02):
+            break
+    assert len(sockets.switchboard) == before

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from tests.wire import Wire
+from webapp.windows import EVENTS
 
 BARS = 122
 CONFIG = {
@@ -252,6 +253,7 @@ def test_a_long_run_at_instant_is_sent_in_aggregates(ws_connect):
     assert (shown[0]["from"], shown[-1]["to"]) == (1, messages[0]["total_bars"])
     assert sum(len(frame["time"]) for frame in shown) <= 2000 + len(shown)
     assert {frame["bucket"] for frame in shown} == {32}
+    assert max(len(frame["events"]) for frame in frames) <= EVENTS
     wire.send({"action": "window", "from": 20_001, "to": 21_000})
     window = wire.until("window")[-1]
     assert (window["from"], window["to"], window["bucket"]) == (20_001, 21_000, 1)
