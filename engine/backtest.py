@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from engine.bars import Bars
+from engine.errors import ConfigError
 from engine.simulation import Simulation
 from engine.strategy import Strategy
-from engine.tape import Frame
+from engine.tape import Frame, Tape
+from engine.targets import ALL_IN, play_targets, target_strategy
 
 
 class Backtest:
@@ -76,6 +79,23 @@ class Backtest:
         stats = final(simulation.tape, compat=self.settings["compat"])
         stats["_strategy"] = simulation.strategy
         return stats
+
+    def signals(self, targets: Any, size: float = ALL_IN) -> Tape:
+        """Return the tape of a run that follows precomputed signals, without calling a strategy.
+
+        Args:
+            targets: per bar, the side to be on from the next open: above 0 long, below 0 short, 0 flat, NaN as before.
+            size: what to trade on a change of side: units, or below 1 the fraction of what is available.
+        """
+        sides = np.asarray(targets, dtype=np.float64)
+        if sides.shape != (len(self.bars),):
+            raise ConfigError(f"There are {len(self.bars)} bars and the targets have the shape {sides.shape}.")
+        tape = play_targets(self.bars, sides, size, self.settings)
+        if tape is None:
+            simulation = Simulation(self.bars, target_strategy(np.sign(sides), size), **self.settings)
+            simulation.advance(simulation.total_bars)
+            tape = simulation.tape
+        return tape
 
     def stream(self, **params: Any) -> Iterator[Frame]:
         """Run bar by bar, yielding a frame after each."""

@@ -78,7 +78,7 @@ class Declarations:
             close = self.bars.close
             with np.errstate(invalid="ignore"):
                 near = [np.mean((row > close * 0.6) & (row < close * 1.4)) for row in rows if row.dtype.kind in "fiu"]
-            overlay = bool(near) and min(near) > 0.6
+            overlay = bool(near and min(near) > 0.6)
         return "price" if overlay else group
 
 
@@ -104,9 +104,8 @@ def _shown(value: Any) -> str:
         return str(value)
     if isinstance(value, (Readable, Values, pd.Series)):
         name = str(getattr(value, "name", "") or "")
-        return _SHORT.get(name) or _SHORT.get(name.partition("[")[0], name.partition("[")[0]) + "".join(
-            name.partition("[")[1:]
-        )
+        column, bracket, rule = name.partition("[")
+        return _SHORT.get(column, column) + bracket + rule
     if isinstance(value, pd.DataFrame):
         return "df"
     name = getattr(value, "__name__", "")

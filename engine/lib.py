@@ -70,17 +70,17 @@ def resample_apply(
 ) -> Any:
     """Apply `func` to a column resampled to a longer interval, and return it on the original index.
 
-    A period's value appears once the period is over. Called from `init()` the result is an indicator. `agg` says how the
-    column is resampled: by default as its name demands, or by its last value.
+    A period's value appears once the period is over. Called from `init()` the result is an indicator. `agg` says how
+    the column is resampled: by default as its name demands, or by its last value.
     """
     strategy = initialising.get()
-    values = series if isinstance(series, (pd.Series, pd.DataFrame)) else series.s
+    values: Any = series if isinstance(series, (pd.Series, pd.DataFrame)) else series.s
     if agg is None:
         agg = OHLCV_AGG.get(str(getattr(series, "name", "")), "last")
         if isinstance(values, pd.DataFrame):
             agg = {column: OHLCV_AGG.get(column, "last") for column in values.columns}
-    resampled = values.resample(rule, label="right").agg(agg).dropna()
-    resampled.name = _resampled_name(values, rule)
+    resampled: Any = values.resample(rule, label="right").agg(agg).dropna()
+    resampled.name = f"{getattr(values, 'name', '') or ''}[{rule}]"  # what the indicator is called
 
     def compute(resampled: Any, *args: Any, **kwargs: Any) -> Any:
         result = resampled if func is None else func(resampled, *args, **kwargs)
@@ -95,10 +95,6 @@ def resample_apply(
         return compute(resampled, *args, **kwargs)
     compute.__name__ = "func" if func is None else getattr(func, "__name__", "")
     return strategy.I(compute, resampled, *args, **kwargs)
-
-
-def _resampled_name(values: Any, rule: str) -> str:
-    return f"{getattr(values, 'name', '') or ''}[{rule}]"
 
 
 class SignalStrategy(Strategy):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from math import inf
 from typing import Any
 
 from engine import rules
-from engine.bars import Bars
-from engine.costs import Commission, Slippage, commission_function, slippage_model
-from engine.errors import ConfigError
-from engine.order_queue import OrderQueue
+from engine.desk import Desk
 from engine.orders import STOP_LOSS, TAKE_PROFIT, WAITING, Order
-from engine.rules import Rulebook
-from engine.series import Clock
-from engine.signals import SignalQueue
-from engine.sizing import Account
+from engine.sizing import too_dear, too_little
 from engine.tape import (
     ACTIVE,
     CANCELLED,
@@ -24,20 +17,18 @@ from engine.tape import (
     EXPIRED,
     FILLED,
     OPENED,
-    PLACED,
     REDUCED,
     REJECTED,
     RUIN,
-    Tape,
 )
 from engine.tape import ENTRY as ENTRY_SIGNAL
 from engine.tape import EXIT as EXIT_SIGNAL
-from engine.trades import Position, Trade
+from engine.trades import Trade
 
 _REASONS = {STOP_LOSS: "stop-loss", TAKE_PROFIT: "take-profit"}
 
 
-class Matching:
+class Matching(Desk):
     """The account of one run, and the rules by which a bar changes it.
 
     The loop calls `meet` for a bar whose low is at or below `lo` or whose high is at or above `hi`: the nearest prices
@@ -46,75 +37,6 @@ class Matching:
     Within a bar, orders are looked at in queue order: closing orders and stop-losses first, the rest as placed. Where
     one bar touches a trade's stop and its target the stop wins: bars cannot tell, so the worse counts.
     """
-
-    def __init__(
-        self,
-        bars: Bars,
-        clock: Clock,
-        tape: Tape,
-        *,
-        cash: float = 10_000.0,
-        commission: Commission = 0.0,
-        spread: float = 0.0,
-        slippage: Slippage = 0.0,
-        margin: float = 1.0,
-        trade_on_close: bool = False,
-        hedging: bool = False,
-        exclusive_orders: bool = False,
-        compat: bool = False,
-        seed: int = 0,
-    ):
-        """Take the settings of a run; see `Backtest`.
-
-        Raises:
-            ConfigError: one of them is out of range.
-        """
-        if not 0 < cash < inf:
-            raise ConfigError(f"The initial balance is {cash}. Enter an amount above 0.", field="initial_balance")
-        if not 0 < margin <= 1:
-            raise ConfigError(f"Margin is {margin}. Enter a fraction above 0, up to 1.", field="margin")
-        if not 0 <= spread < 1:
-            raise ConfigError(f"Spread is {spread}. Enter a fraction from 0 up to 1.", field="spread")
-        self.bars = bars
-        self._opens, self._highs, self._lows, self._closes = (
-            column.item for column in (bars.open, bars.high, bars.low, bars.close)
-        )
-        self.tape = tape
-        self.rule = Rulebook(compat)
-        self.commission = commission_function(commission)
-        self.slippage = slippage_model(slippage)
-        self.account = Account(self, margin, per_unit=isinstance(commission, (int, float)))
-        self.spread = spread
-        self.trade_on_close = trade_on_close
-        self.hedging = hedging
-        self.exclusive_orders = exclusive_orders
-        self.cash = float(cash)
-        self.open_trades: list[Trade] = []
-        self.closed_trades: list[Trade] = []
-        self.position_size: float = 0
-        self.position = Position(self)
-        self.signals = SignalQueue(tape.events)
-        self.ruined = False
-        self.lo, self.hi = -inf, inf
-        self._clock = clock
-        self._chance = random.Random(seed)
-        self._queue = OrderQueue()
-        self._orders_placed = 0
-        self._trades_opened = 0
-        self._changed = False  # whether cash or position did, in this bar
-        self._again: list[Trade] = []  # trades whose stop and target count from their entry bar on
-        self._ruin_price: float | None = None
-        self._bar = 0
-        self._open = self._high = self._low = self._last_close = 0.0
-        self.close_price = 0.0
-        self._write = tape.events.write
-        self._code, self._keep = tape.events.codes.append, tape.events.rows.append
-        self._started = False
-
-    @property
-    def bar(self) -> int:
-        """Return the current bar, from 0."""
-        return self._clock.base + self._clock.at - 1 if self._started else 0
 
     def meet(self, bar: int) -> bool:
         """Let the orders meet a bar; return whether the account is ruined by its close."""
@@ -138,10 +60,11 @@ class Matching:
                 elif order.expires is not None and order.expires < bar:
                     queue.expiring.remove(order)
                     self._end(order, EXPIRED, "expired", "its time is over")
+        code = bar << 4 | ACTIVE
         for order in queue.fresh:
             if order.state is WAITING and not order.active:
                 order.active = True
-                self._code(bar << 4 | ACTIVE)
+                self._code(code)
                 self._keep(order.row)
         return queue.due(self._low, self._high)
 
@@ -289,13 +212,13 @@ class Matching:
         if -1 < ordered < 1:
             units = self.account.units(ordered, entry_price, price)
             if not units:
-                self._end(order, REJECTED, "rejected", self._too_little(entry_price))
+                self._end(order, REJECTED, "rejected", too_little(self.account.free(self._open), entry_price))
                 return
             left = units if ordered > 0 else -units
         if not self.hedging and self.open_trades and (left > 0) != (self.open_trades[0].size > 0):
             left = self._net(order, left, price, bar, lost)
         if left and not self.account.allows(left, ordered, entry_price, price):
-            self._end(order, REJECTED, "rejected", self._too_dear(left, entry_price))
+            self._end(order, REJECTED, "rejected", too_dear(self.account.free(self._open), left, entry_price))
             return
         if left:
             self._open_trade(order, left, entry_price, bar, lost, stop)
@@ -319,7 +242,7 @@ class Matching:
         fee = self.commission(size, price)
         self.cash -= fee
         self._trades_opened += 1
-        trade = Trade(self, self._trades_opened, size, price, bar, order.tag, fee)
+        trade = Trade(self, self._trades_opened, size, price, bar, order.tag, fee)  # type: ignore[arg-type]
         counts_now = False
         if order.sl is not None or order.tp is not None:
             counts_now = self._counts_in_entry_bar(order, stop)
@@ -367,7 +290,7 @@ class Matching:
     def _place_guard(self, trade: Trade, role: int, price: float) -> None:
         self._orders_placed += 1
         stop, limit = (price, None) if role == STOP_LOSS else (None, price)
-        order = Order(self, self._orders_placed, -trade.size, limit, stop, tag=trade.tag, role=role, trade=trade)
+        order = Order(self, self._orders_placed, -trade.size, limit, stop, tag=trade.tag, role=role, trade=trade)  # type: ignore[arg-type]
         trade._guarded = True
         if role == STOP_LOSS:
             trade._sl_order = order
@@ -424,56 +347,3 @@ class Matching:
         self.tape.ledger.write(self._bar, 0.0, 0.0, 0.0)
         self.ruined = True
         self.lo, self.hi = -inf, inf
-
-    def open_profit(self, price: float) -> float:
-        """Return what open trades have gained at `price`, before commission."""
-        return sum(trade.size * price - trade.size * trade.entry_price for trade in self.open_trades)
-
-    # Orders' lives.
-
-    def _enqueue(self, order: Order, bar: int, front: bool = False) -> None:
-        order.row = self._row(order, _KIND.get(order.role))
-        self._queue.add(order, front)
-        self._code(bar << 4 | PLACED)
-        self._keep(order.row)
-        self.lo = inf
-
-    def _end(self, order: Order, kind: int, state: str, reason: str) -> None:
-        """Write how an order ended without a (further) fill."""
-        if order.id in self._queue:
-            self._queue.remove(order)
-        order.state, order.reason = state, reason
-        self._write(self.bar, kind, self._row(order, reason))
-        trade = order.trade
-        if trade is not None and trade.exit_bar is None:
-            if trade._sl_order is order:
-                trade._sl_order = None
-            elif trade._tp_order is order:
-                trade._tp_order = None
-
-    def _one_cancels_others(self, order: Order) -> None:
-        for other in order.group or ():
-            if other is not order and other.state is WAITING:
-                self._end(other, CANCELLED, "cancelled", f"order {order.id} filled first")
-
-    @staticmethod
-    def _row(order: Order, reason: str | None = None) -> tuple[Any, ...]:
-        trade = order.trade
-        if trade is None:
-            sl, tp, number = order.sl, order.tp, None
-        elif trade._guarded:
-            sl, tp, number = trade.sl, trade.tp, trade.id
-        else:
-            sl, tp, number = None, None, trade.id
-        return (order.id, number, order.size, order.limit, order.stop, sl, tp, order.tag, reason)
-
-    def _too_little(self, price: float) -> str:
-        free = self.account.available(self._open) * self.account.leverage
-        return f"the size rounds to zero: {free:,.2f} is available and a unit costs {price:,.2f}"
-
-    def _too_dear(self, units: float, price: float) -> str:
-        free = self.account.available(self._open) * self.account.leverage
-        return f"not enough money: {abs(units):g} units cost {abs(units) * price:,.2f} and {free:,.2f} is available"
-
-
-_KIND = {STOP_LOSS: "sl", TAKE_PROFIT: "tp"}

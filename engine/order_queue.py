@@ -44,7 +44,11 @@ class OrderQueue:
 
     def add(self, order: Order, front: bool) -> None:
         """Put an order at the end of the queue, or at its front."""
-        self.put(order, front)
+        if front:
+            self._front = order.place = self._front - 1
+        else:
+            self._back = order.place = self._back + 1
+        self._ordered = None
         self._waiting[order.id] = order
         self.fresh.append(order)
         if order.expires is not None:
@@ -84,12 +88,13 @@ class OrderQueue:
     def due(self, low: float, high: float) -> list[Order]:
         """Return the orders that a bar from `low` to `high` can fill, in queue order, and stop watching them."""
         found = []
+        waiting = self._waiting
         for order in self.fresh:
-            if order.limit is not None or order.stop is not None:
-                if order._trigger is None and order.id in self._waiting:
+            if order.id in waiting:
+                if order.limit is None and order.stop is None:
+                    found.append(order)
+                elif order._trigger is None:
                     self.watch(order)
-            elif order.id in self._waiting:
-                found.append(order)
         self.fresh = []
         for heap, bound in ((self._below, -low), (self._above, high)):
             while heap and heap[0][0] <= bound:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.matching import Matching
+    from engine.broker import SimBroker
     from engine.trades import Trade
 
 ENTRY, CLOSING, STOP_LOSS, TAKE_PROFIT = range(4)  # roles
@@ -26,7 +26,7 @@ class Order:
 
     def __init__(
         self,
-        broker: Matching,
+        broker: SimBroker,
         number: int,
         size: float,
         limit: float | None = None,

@@ -145,10 +145,20 @@ def _opened(event: Event, time: int) -> TradeRecord:
 
 
 def _closed(trade: TradeRecord, event: Event, time: int) -> TradeRecord:
+    assert event.size is not None and event.pnl is not None and event.commission is not None
     return replace(
-        trade, size=event.size, exit_bar=event.fill_bar, exit_price=event.price, pnl=event.pnl, commission=event.commission,
-        sl=event.sl, tp=event.tp, ambiguous=trade.ambiguous or event.ambiguous, exit_reason=event.reason, exit_time=time,
-    )  # fmt: skip
+        trade,
+        size=event.size,
+        exit_bar=event.fill_bar,
+        exit_price=event.price,
+        pnl=event.pnl,
+        commission=event.commission,
+        sl=event.sl,
+        tp=event.tp,
+        ambiguous=trade.ambiguous or event.ambiguous,
+        exit_reason=event.reason,
+        exit_time=time,
+    )
 
 
 def orders(tape: Tape, bar: int) -> list[OrderRecord]:
@@ -161,6 +171,7 @@ def orders(tape: Tape, bar: int) -> list[OrderRecord]:
         if event.kind == "placed":
             found[event.order] = _placed(event)
         elif event.order in found and event.kind == "changed":
+            assert event.size is not None
             found[event.order] = replace(
                 found[event.order], size=event.size, limit=event.limit, stop=event.stop, changed_bar=event.bar
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine import rules
 
 if TYPE_CHECKING:
-    from engine.matching import Matching
+    from engine.desk import Desk
 
 _Decide = Callable[[float, Callable[..., float]], int]
 
@@ -18,7 +18,7 @@ class Account:
 
     __slots__ = ("_broker", "leverage", "per_unit")
 
-    def __init__(self, broker: Matching, margin: float, *, per_unit: bool):
+    def __init__(self, broker: Desk, margin: float, *, per_unit: bool):
         self._broker = broker
         self.per_unit = per_unit  # a plain rate: the same cost for every unit
         self.leverage = 1 / margin
@@ -31,6 +31,10 @@ class Account:
         equity = broker.cash + broker.open_profit(price)
         used = sum(abs(trade.size) * price / self.leverage for trade in broker.open_trades)
         return max(0.0, equity - used)
+
+    def free(self, price: float) -> float:
+        """Return what can be bought with the available money and its leverage."""
+        return self.available(price) * self.leverage
 
     def units(self, fraction: float, entry_price: float, raw_price: float) -> int:
         """Return the whole units that a fraction of the available money buys."""
@@ -86,3 +90,13 @@ class Account:
             else:
                 too_many = middle
         return enough
+
+
+def too_little(free: float, price: float) -> str:
+    """Return why a fraction of the money buys nothing."""
+    return f"the size rounds to zero: {free:,.2f} is available and a unit costs {price:,.2f}"
+
+
+def too_dear(free: float, units: float, price: float) -> str:
+    """Return why an order of so many units is refused."""
+    return f"not enough money: {abs(units):g} units cost {abs(units) * price:,.2f} and {free:,.2f} is available"

@@ -20,7 +20,7 @@ def trades(run):
 
 def test_the_table_has_a_row_for_each_rule():
     names = [rule.name for rule in rules.TABLE]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) >= 16
     assert all(rule.differs and rule.why and rule.example for rule in rules.TABLE)
 
 

@@ -1,0 +1,134 @@
+"""Desk: the account of a run, its settings, and the lives of its orders on the tape."""
+
+from __future__ import annotations
+
+import random
+from math import inf
+from typing import Any
+
+from engine.bars import Bars
+from engine.costs import Commission, Slippage, commission_function, slippage_model
+from engine.errors import ConfigError
+from engine.order_queue import OrderQueue
+from engine.orders import STOP_LOSS, TAKE_PROFIT, WAITING, Order
+from engine.rules import Rulebook
+from engine.series import Clock
+from engine.signals import SignalQueue
+from engine.sizing import Account
+from engine.tape import CANCELLED, PLACED, Tape
+from engine.trades import Position, Trade
+
+_KIND = {STOP_LOSS: "sl", TAKE_PROFIT: "tp"}
+
+
+class Desk:
+    """What matching and the strategy's side of the broker share."""
+
+    def __init__(
+        self,
+        bars: Bars,
+        clock: Clock,
+        tape: Tape,
+        *,
+        cash: float = 10_000.0,
+        commission: Commission = 0.0,
+        spread: float = 0.0,
+        slippage: Slippage = 0.0,
+        margin: float = 1.0,
+        trade_on_close: bool = False,
+        hedging: bool = False,
+        exclusive_orders: bool = False,
+        compat: bool = False,
+        seed: int = 0,
+    ):
+        """Take the settings of a run; see `Backtest`.
+
+        Raises:
+            ConfigError: one of them is out of range.
+        """
+        if not 0 < cash < inf:
+            raise ConfigError(f"The initial balance is {cash}. Enter an amount above 0.", field="initial_balance")
+        if not 0 < margin <= 1:
+            raise ConfigError(f"Margin is {margin}. Enter a fraction above 0, up to 1.", field="margin")
+        if not 0 <= spread < 1:
+            raise ConfigError(f"Spread is {spread}. Enter a fraction from 0 up to 1.", field="spread")
+        self.bars = bars
+        self._opens, self._highs, self._lows, self._closes = (
+            column.item for column in (bars.open, bars.high, bars.low, bars.close)
+        )
+        self.tape = tape
+        self.rule = Rulebook(compat)
+        self.commission = commission_function(commission)
+        self.slippage = slippage_model(slippage)
+        self.account = Account(self, margin, per_unit=isinstance(commission, (int, float)))
+        self.spread = spread
+        self.trade_on_close = trade_on_close
+        self.hedging = hedging
+        self.exclusive_orders = exclusive_orders
+        self.cash = float(cash)
+        self.open_trades: list[Trade] = []
+        self.closed_trades: list[Trade] = []
+        self.position_size: float = 0
+        self.position = Position(self)  # type: ignore[arg-type]  # only SimBroker is ever made
+        self.signals = SignalQueue(tape.events)
+        self.ruined = False
+        self.lo, self.hi = -inf, inf
+        self._clock = clock
+        self._chance = random.Random(seed)
+        self._queue = OrderQueue()
+        self._orders_placed = 0
+        self._trades_opened = 0
+        self._changed = False  # whether cash or position did, in this bar
+        self._again: list[Trade] = []  # trades whose stop and target count from their entry bar on
+        self._ruin_price: float | None = None
+        self._bar = 0
+        self._open = self._high = self._low = self._last_close = 0.0
+        self.close_price = 0.0
+        self._write = tape.events.write
+        self._code, self._keep = tape.events.codes.append, tape.events.rows.append
+        self._started = False
+
+    @property
+    def bar(self) -> int:
+        """Return the current bar, from 0."""
+        return self._clock.base + self._clock.at - 1 if self._started else 0
+
+    def open_profit(self, price: float) -> float:
+        """Return what open trades have gained at `price`, before commission."""
+        return sum(trade.size * price - trade.size * trade.entry_price for trade in self.open_trades)
+
+    def _enqueue(self, order: Order, bar: int, front: bool = False) -> None:
+        order.row = self._row(order, _KIND.get(order.role))
+        self._queue.add(order, front)
+        self._code(bar << 4 | PLACED)
+        self._keep(order.row)
+        self.lo = inf
+
+    def _end(self, order: Order, kind: int, state: str, reason: str) -> None:
+        """Write how an order ended without a (further) fill."""
+        if order.id in self._queue:
+            self._queue.remove(order)
+        order.state, order.reason = state, reason
+        self._write(self.bar, kind, self._row(order, reason))
+        trade = order.trade
+        if trade is not None and trade.exit_bar is None:
+            if trade._sl_order is order:
+                trade._sl_order = None
+            elif trade._tp_order is order:
+                trade._tp_order = None
+
+    def _one_cancels_others(self, order: Order) -> None:
+        for other in order.group or ():
+            if other is not order and other.state is WAITING:
+                self._end(other, CANCELLED, "cancelled", f"order {order.id} filled first")
+
+    @staticmethod
+    def _row(order: Order, reason: str | None = None) -> tuple[Any, ...]:
+        trade = order.trade
+        if trade is None:
+            sl, tp, number = order.sl, order.tp, None
+        elif trade._guarded:
+            sl, tp, number = trade.sl, trade.tp, trade.id
+        else:
+            sl, tp, number = None, None, trade.id
+        return (order.id, number, order.size, order.limit, order.stop, sl, tp, order.tag, reason)
