@@ -67,7 +67,7 @@ def _services(app: Flask) -> Services:
     home, data, strategies = settings.folders(app.config)
     store = Store(settings.database_url(app.config), lock_timeout=float(app.config["LOCK_TIMEOUT"]))
     store.prepare()
-    yahoo = bool(app.config["YAHOO"])
+    yahoo = settings.is_on(app.config["YAHOO"])
     offline = Feeds(data, home / "cache", yahoo=False)
     feeds = Feeds(data, home / "cache", yahoo=True) if yahoo else offline
     return Services(feeds, Catalog(strategies), store, offline, data, yahoo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
-from flask import Flask, g, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -51,7 +51,7 @@ def number_request() -> None:
     g.request_id = secrets.token_hex(6)
 
 
-def send_number(response):  # type: ignore[no-untyped-def]
+def send_number(response: Response) -> Response:
     """Send the request's id along; whoever reports a problem can name it."""
     response.headers["X-Request-Id"] = g.get("request_id", "-")
     return response

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 def guard(app: Flask) -> None:
     """Put every request of `app`, the socket's included, behind the checks, and every answer behind the headers."""
-    app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or _secret_key(settings.folders(app.config)[0])
+    app.config["SECRET_KEY"] = str(app.config["SECRET_KEY"] or "") or _secret_key(settings.folders(app.config)[0])
     app.extensions["tapedeck.hosts"] = settings.host_names(app.config)
     hops = int(app.config["PROXIES"])
     if hops:

@@ -56,3 +56,8 @@ def host_names(config: dict[str, Any]) -> frozenset[str]:
     more = [str(config["HOST"]), *str(config["HOSTS"] or "").split(",")]
     names = {name.strip().lower().strip("[]") for name in more} - {"", "0.0.0.0", "::"}
     return frozenset({"localhost", "127.0.0.1", "::1"} | names)
+
+
+def is_on(value: Any) -> bool:
+    """Return a switch from the environment, where people write no, off and False as well as false and 0."""
+    return str(value).strip().lower() not in ("", "0", "false", "no", "off", "none")

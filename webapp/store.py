@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from engine.bars import Bars
+from engine.bars import DATED, Bars
 from engine.catalog import Entry
 from engine.config import BacktestConfig
 from engine.errors import EngineError
@@ -29,6 +29,7 @@ __all__ = ["Run", "Store", "StoreError", "UnknownRun"]
 
 log = logging.getLogger(__name__)
 
+_LARGEST = 2**63 - 1  # that a database takes
 ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -56,6 +57,7 @@ class Run:
     total_bars: int
     first_time: int
     last_time: int
+    timezone: str | None
     source: str
     title: str
     playhead: int
@@ -64,8 +66,9 @@ class Run:
 
     @property
     def range(self) -> str:
-        """Return the dates of the first and last bar, in words."""
-        return f"{day(self.first_time)} to {day(self.last_time)}"
+        """Return the dates of the first and last bar where they were traded, in words."""
+        zone = None if self.config.interval in DATED else self.timezone
+        return f"{day(self.first_time, zone)} to {day(self.last_time, zone)}"
 
     @property
     def synthetic(self) -> bool:
@@ -109,6 +112,7 @@ class Store:
             "total_bars": len(bars),
             "first_time": int(bars.time[0]),
             "last_time": int(bars.time[-1]),
+            "timezone": bars.timezone,
             "source": bars.source,
             "title": entry.title,
             "playhead": 0,
@@ -145,7 +149,7 @@ class Store:
         """Return up to `limit` runs, newest first; `before` is the number of the last one already seen."""
         query = _SELECT.order_by(runs.c.number.desc()).limit(limit)
         if before is not None:
-            query = query.where(runs.c.number < before)
+            query = query.where(runs.c.number < min(before, _LARGEST))
         with self.database.read() as connection:
             return [_run(row) for row in connection.execute(query)]
 

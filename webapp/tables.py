@@ -35,6 +35,7 @@ runs = Table(
     Column("total_bars", Integer, nullable=False),
     Column("first_time", BigInteger, nullable=False),  # epoch seconds of the first bar
     Column("last_time", BigInteger, nullable=False),
+    Column("timezone", String(64)),  # where the bars were traded, an IANA name
     Column("source", Text, nullable=False),  # where the bars came from, in words
     Column("title", Text, nullable=False),  # the strategy's title when the run was made
     Column("playhead", Integer, nullable=False),  # bars played when last seen

@@ -53,6 +53,13 @@ def test_dates_appear_when_they_are_chosen(form):
     expect(form.locator("#estimate")).to_have_text("41 bars, about 2 s at 1x")
 
 
+def test_no_token_is_sent_in_an_address(form):
+    with form.expect_request("**/fragments/parameters**") as asked:
+        form.get_by_label("Strategy", exact=True).select_option("macd_trend")
+    assert "strategy=macd_trend" in asked.value.url
+    assert "csrf_token" not in asked.value.url and "key=" not in asked.value.url
+
+
 def test_what_will_happen_follows_what_is_typed(form):
     form.get_by_label("Speed").select_option("10")
     expect(form.locator("#estimate")).to_have_text("122 bars, about 1 s at 10x")

@@ -45,5 +45,13 @@ def test_without_a_url_the_database_is_a_file_in_home(tmp_path):
     assert settings.database_url(settings.DEFAULTS | {"HOME": str(tmp_path)}).endswith("/tapedeck.sqlite3")
 
 
+@pytest.mark.parametrize(
+    ("written", "on"),
+    [(True, True), (False, False), (1, True), (0, False), ("yes", True), ("no", False), ("False", False)],
+)
+def test_a_switch_is_read_as_people_write_it(written, on):
+    assert settings.is_on(written) == on
+
+
 def test_listening_everywhere_is_not_a_name_to_be_called_by():
     assert settings.host_names(settings.DEFAULTS | {"HOST": "0.0.0.0"}) == {"localhost", "127.0.0.1", "::1"}

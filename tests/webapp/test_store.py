@@ -73,6 +73,14 @@ def test_a_run_comes_back_as_it_was_stored(path, store, entry):
     assert run.range == "2024-01-01 to 2024-02-19"
 
 
+def test_the_range_is_told_where_the_bars_were_traded(store, entry):
+    opens = build.random_bars(3, start="2024-01-01T23:00", step=3_600, timezone="Asia/Tokyo", interval="1h")
+    intraday = store.create_run(BacktestConfig(interval="1h"), opens, entry)
+    assert (intraday.timezone, intraday.range) == ("Asia/Tokyo", "2024-01-02 to 2024-01-02")
+    days = build.random_bars(3, timezone="America/New_York", interval="1d")
+    assert store.create_run(BacktestConfig(), days, entry).range == "2024-01-01 to 2024-01-03"
+
+
 def test_equal_bars_and_sources_are_kept_once(path, store, entry):
     bars = build.random_bars(50)
     for fast in (1, 2, 3):

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("total_bars", sa.Integer, nullable=False),
         sa.Column("first_time", sa.BigInteger, nullable=False),
         sa.Column("last_time", sa.BigInteger, nullable=False),
+        sa.Column("timezone", sa.String(64)),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("playhead", sa.Integer, nullable=False),
