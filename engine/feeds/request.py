@@ -185,7 +185,8 @@ def back(last: pd.Timestamp, period: str) -> pd.Timestamp:
     n, unit = int(match[1]), match[2]
     if unit in ("d", "wk"):
         return day - pd.DateOffset(days=n * _DAYS[unit])
-    return day - pd.DateOffset(months=n * (12 if unit == "y" else 1))
+    months = n * (12 if unit == "y" else 1)
+    return day - pd.DateOffset(months=min(months, (day.year - _FIRST.year) * 12))  # 9999y would pass the year 1
 
 
 def trading_days(period: str) -> int | None:

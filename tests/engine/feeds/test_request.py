@@ -163,3 +163,8 @@ def test_without_a_range_the_longest_period_is_meant(interval, period):
 )
 def test_a_period_reaches_back_by_the_calendar(last, period, first):
     assert request.back(pd.Timestamp(last), period) == pd.Timestamp(first)
+
+
+@pytest.mark.parametrize("period", ["9999y", "9999mo", "200y"])
+def test_a_period_longer_than_any_history_reaches_back_to_the_first_date(period):
+    assert request.back(pd.Timestamp("2013-03-01"), period) == pd.Timestamp("1900-03-01")
