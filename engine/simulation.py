@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import islice
 from typing import Any
@@ -23,6 +24,8 @@ from engine.ledger import Ledger
 from engine.series import BLOCK, OVERLAP, Clock, Rows, Series, full_values
 from engine.strategy import Strategy, strategy_label
 from engine.tape import Tape
+
+_WITHOUT_COLLECTION = 10_000  # bars
 
 # The strategy whose init() runs: helpers called there make indicators of their results.
 initialising: ContextVar[Strategy | None] = ContextVar("initialising", default=None)
@@ -100,9 +103,14 @@ class Simulation:
         if self.failure is not None:
             raise self.failure
         try:
-            deque(islice(self._bars_played, max(n, 0)), maxlen=0)
+            for start in range(0, min(n, self.total_bars - self.bar), _WITHOUT_COLLECTION):
+                with _collector_waiting():
+                    deque(islice(self._bars_played, min(n - start, _WITHOUT_COLLECTION)), maxlen=0)
         finally:
             self.tape.bar = min(self._clock.bar, self.total_bars)
+
+    def close(self) -> None:
+        """Do nothing: only a simulation in another process has something to let go."""
 
     def steps(self) -> Iterator[None]:
         """Return the loop itself: it moves a bar forward for each item taken."""
@@ -194,6 +202,21 @@ class Simulation:
     def _fail(self, error: Exception, bar: int) -> None:
         self.failure = strategy_error(error, type(self.strategy), bar)
         raise self.failure from error
+
+
+@contextmanager
+def _collector_waiting() -> Iterator[None]:
+    """Keep the garbage collector from looking through all that Python has loaded each time a few trades are done.
+
+    The engine makes no cycles while it runs; what a strategy makes waits until the next stretch of bars.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _attributes(strategy: Strategy) -> list[Any]:

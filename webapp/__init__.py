@@ -11,6 +11,7 @@ from flask import Flask, current_app
 
 from engine.catalog import Catalog
 from engine.feeds import Feeds
+from engine.remote import Pool
 from webapp import errors, filters, logs, security, settings, views
 from webapp.store import Store
 
@@ -29,7 +30,7 @@ PARTS = (
 class Services:
     """What views and streams share: where bars, strategies and stored runs come from.
 
-    `offline` is `feeds` without Yahoo, for what must not wait.
+    `offline` is `feeds` without Yahoo, for what must not wait. `pool` runs the strategies; None: this process does.
     """
 
     feeds: Feeds
@@ -38,6 +39,7 @@ class Services:
     offline: Feeds
     data_dir: Path
     yahoo: bool
+    pool: Pool | None = None
 
 
 def create_app(overrides: dict[str, Any] | None = None) -> Flask:
@@ -70,4 +72,4 @@ def _services(app: Flask) -> Services:
     yahoo = settings.is_on(app.config["YAHOO"])
     offline = Feeds(data, home / "cache", yahoo=False)
     feeds = Feeds(data, home / "cache", yahoo=True) if yahoo else offline
-    return Services(feeds, Catalog(strategies), store, offline, data, yahoo)
+    return Services(feeds, Catalog(strategies), store, offline, data, yahoo, settings.pool(app.config))

@@ -23,6 +23,7 @@ SILENCE = 15.0  # s without a message until a heartbeat
 QUIET = 8.0  # s without a write until a ping, for the kernel to notice a reader that has vanished
 NAP = 0.05  # s: shorter waits are slept through, which costs half of what waiting for a message does
 REFUSALS = 5  # in a row, then the socket closes
+PATIENCE = 0.02  # s to wait for bars that are being simulated before controls are obeyed again
 BLOCK = 256  # candles between two looks at the controls, for a plain client
 
 log = logging.getLogger("webapp.stream")
@@ -46,7 +47,7 @@ class Player:
             wanted, playing=not start.paused, hold=start.frames or start.hold, most=None if start.frames else BLOCK
         )
         try:
-            self.simulation = runs.open_simulation(self.services, self.stored)
+            self.simulation = runs.open_simulation(self.services, self.stored, PATIENCE)
         except StrategyError as error:
             self._fail(error)
             raise
@@ -76,6 +77,7 @@ class Player:
         except StrategyError as error:
             self._tell_failure(error)
         finally:
+            self.simulation.close()
             if self.head.bar or self.head.played:
                 self._keep(lambda: self.services.store.save_playhead(self.stored.id, self.head.bar))
 
@@ -140,8 +142,8 @@ class Player:
         metrics = protocol.figures(Live(self.tape).at(bars))  # afresh: a replay's must be equal, wherever it began
         trades = self.windows.book.closed_between(0, bars, newest=1000)
         self._keep(lambda: self.services.store.complete(self.stored.id, protocol.results(self.tape, metrics, trades)))
-        self._send({"type": "complete", "total_bars": bars, "metrics": metrics, "run": self.stored.id})
         log.info("completed: %d bars (run %s)", bars, self.stored.id)
+        self._send({"type": "complete", "total_bars": bars, "metrics": metrics, "run": self.stored.id})
 
     def _tell_failure(self, error: EngineError | None) -> None:
         if error is None:

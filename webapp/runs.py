@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog, Entry
 from engine.errors import StrategyError
+from engine.remote import RemoteSimulation
 from engine.simulation import Simulation
 from engine.statistics import Live
 from engine.tape import Tape
@@ -35,30 +36,41 @@ def create(services: Services, values: Any, *, key: str | None = None) -> Run:
     return services.store.create_run(config, bars, services.catalog.find(config.strategy), key=key)
 
 
-def open_simulation(services: Services, run: Run) -> Simulation:
+def open_simulation(services: Services, run: Run, patience: float | None = None) -> Simulation | RemoteSimulation:
     """Return the simulation of a stored run, before its first bar: the one place where a run comes to life.
 
+    It runs in another process unless the pool is off; then `advance` waits for bars no longer than `patience` seconds.
+
     Raises:
+        Busy: too many runs are being simulated.
         StrategyError: the strategy's `init` failed.
         ConfigError: the strategy as it was stored does not import any more.
     """
+    config, bars = run.config, services.store.bars(run)
+    if services.pool is not None:
+        entry = _unchanged(services, run) or _stored(services, run)
+        settings = config.broker_settings()
+        return services.pool.simulation(bars, entry, config.params, settings, config.indicators, patience=patience)
     entry = strategy_of(services, run)
     assert entry.strategy is not None  # the catalog refuses entries without one
-    return Simulation(
-        services.store.bars(run),
-        entry.strategy,
-        run.config.params,
-        indicators=run.config.indicators,
-        **run.config.broker_settings(),
-    )
+    return Simulation(bars, entry.strategy, config.params, indicators=config.indicators, **config.broker_settings())
 
 
 def strategy_of(services: Services, run: Run) -> Entry:
     """Return the strategy that `run` was made with: the file of today if it is unchanged, else the stored text."""
+    return _unchanged(services, run) or Catalog.from_source(services.store.strategy_text(run), run.config.strategy)
+
+
+def _unchanged(services: Services, run: Run) -> Entry | None:
     for entry in services.catalog.all():
         if entry.name == run.config.strategy and entry.digest == run.strategy_digest and entry.error is None:
             return entry
-    return Catalog.from_source(services.store.strategy_text(run), run.config.strategy)
+    return None
+
+
+def _stored(services: Services, run: Run) -> Entry:
+    """Return the strategy as it was stored, not imported: that is done where it runs."""
+    return Entry(run.config.strategy, run.config.strategy, source=services.store.strategy_text(run))
 
 
 def statistics_at(services: Services, run: Run, bar: int) -> tuple[Tape, Live]:
@@ -66,6 +78,7 @@ def statistics_at(services: Services, run: Run, bar: int) -> tuple[Tape, Live]:
     simulation = open_simulation(services, run)
     with contextlib.suppress(StrategyError):  # what was played before it failed stays visible
         simulation.advance(bar)
+    simulation.close()
     return simulation.tape, Live(simulation.tape)
 
 

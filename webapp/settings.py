@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from engine.remote import Limits, Pool, shared
+
 ROOT = Path(__file__).resolve().parent.parent
 
 DEFAULTS: dict[str, Any] = {
@@ -23,6 +25,9 @@ DEFAULTS: dict[str, Any] = {
     "MAX_CONTENT_LENGTH": 65_536,  # bytes in a posted form
     "MAX_STREAMS": 1000,  # streams that a process plays at once; gunicorn.conf.py sets 16 fewer than it has threads
     "LOCK_TIMEOUT": 5.0,  # seconds to wait for another writer of the database
+    "ISOLATION": "process",  # where strategies run: in a process of their own, or "none" for debugging them
+    "SECONDS_PER_BAR": 10.0,  # seconds that a strategy may take for a bar before its run is ended
+    "STRATEGY_MEMORY": 2048,  # MB that a strategy may use before its run is ended; not kept on Windows
 }
 
 # Not for the environment: what the code relies on.
@@ -40,6 +45,14 @@ def folders(config: dict[str, Any]) -> tuple[Path, Path, Path]:
     """Return the absolute HOME, DATA_DIR and STRATEGIES_DIR; a relative one starts at the current folder."""
     home, data, strategies = (Path(str(config[name])).expanduser() for name in ("HOME", "DATA_DIR", "STRATEGIES_DIR"))
     return home.absolute(), data.absolute(), strategies.absolute()
+
+
+def pool(config: dict[str, Any]) -> Pool | None:
+    """Return what runs strategies in other processes (apps with the same limits share it), None when this one does."""
+    if str(config["ISOLATION"]).strip().lower() == "none":
+        return None
+    limits = Limits(float(config["SECONDS_PER_BAR"]), int(float(config["STRATEGY_MEMORY"]) * 1024**2))
+    return shared(limits)
 
 
 def database_url(config: dict[str, Any]) -> str:

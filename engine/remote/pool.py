@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from engine.bars import Bars
@@ -18,7 +19,7 @@ from engine.remote.processes import FORK
 from engine.remote.session import Session
 from engine.remote.twin import RemoteSimulation
 
-__all__ = ["Busy", "Pool", "Unavailable"]
+__all__ = ["Busy", "Pool", "Unavailable", "shared"]
 
 
 class Pool:
@@ -104,6 +105,12 @@ class Pool:
             if self._host is None or self._pid != os.getpid():
                 self._host, self._pid = Host(self.size, self.spares, self.queue, self.fork), os.getpid()
             return self._host
+
+
+@cache
+def shared(limits: Limits) -> Pool:
+    """Return the pool of this program for runs with these limits."""
+    return Pool(limits=limits)
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()

@@ -103,8 +103,8 @@ def test_settings_reach_the_child(pool, settings):
 def test_extra_columns_zones_and_plain_tags_survive_the_way(pool):
     plain = random_bars(50, seed=1)
     bars = Bars(
-        plain.time, plain.open, plain.high, plain.low, plain.close, plain.volume, symbol="X", interval="1h",
-        timezone="Europe/Berlin", notes=("a note",), extra={"Mood": np.arange(50.0), "Word": np.array(["a", None] * 25)},
+        plain.time, plain.open, plain.high, plain.low, plain.close, plain.volume, symbol="X", interval="1h", notes=("note",),
+        timezone="Europe/Berlin", extra={"Mood": np.arange(50.0), "Word": np.array(["a", None] * 25)},
     )  # fmt: skip
     body = "if len(self.data) in (5, 9): self.buy(size=1, tag=[None, 1, 2.5, 'é', True][len(self.data) % 5])"
     entry = written(f"{body}\n    self.log(f'{{self.data.index[-1]}} {{self.data.Mood[-1]}} {{self.data.Word[-1]}}')")
@@ -151,7 +151,9 @@ def test_a_refused_setting_names_its_field(pool):
 
 def test_a_strategy_reads_beside_its_own_file(pool, tmp_path):
     (tmp_path / "note.txt").write_text("beside")
-    code = "from pathlib import Path\nfrom engine import Strategy\nNOTE = Path(__file__).with_name('note.txt').read_text()\n"
+    code = (
+        "import pathlib\nfrom engine import Strategy\nNOTE = pathlib.Path(__file__).with_name('note.txt').read_text()\n"
+    )
     (tmp_path / "mine.py").write_text(code + "class Mine(Strategy):\n  def next(self): self.log(NOTE); 1 / 0\n")
     simulation = pool.simulation(random_bars(20), Catalog(tmp_path).find("mine"))
     with pytest.raises(StrategyError) as caught:
