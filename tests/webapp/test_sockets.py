@@ -131,7 +131,7 @@ def test_ending_a_line_wakes_its_reader_and_leaves_the_descriptor_to_the_server(
 def test_the_last_message_arrives_though_something_crossed_it(pair):
     near, far = pair
     line = Line(near)
-    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     line.send(b"x" * 400_000)  # more than the other side takes for now
     far.send(b"ping")  # unread when the socket closes, it would reset the connection
 
