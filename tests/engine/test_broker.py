@@ -91,9 +91,7 @@ def test_a_market_order_lives_from_placed_to_filled():
 
 
 def test_a_trade_with_a_stop_and_a_target_tells_their_whole_lives():
-    run = played(
-        ohlc(CALM, CALM, CALM, (100, 111, 100, 110)), {1: lambda s: s.buy(size=1, sl=90, tp=110)}
-    )
+    run = played(ohlc(CALM, CALM, CALM, (100, 111, 100, 110)), {1: lambda s: s.buy(size=1, sl=90, tp=110)})
     assert [kind for _, kind in kinds(run)] == [
         "placed", "active", "filled", "opened", "entry",
         "placed", "placed", "active", "active", "filled", "closed", "exit", "cancelled",
@@ -183,9 +181,7 @@ def test_a_gap_through_the_stop_leaves_no_doubt():
 
 
 def test_a_stop_that_waits_after_a_limit_entry_is_flagged():
-    run = played(
-        ohlc(CALM, CALM, (100, 100, 90, 97), CALM), {1: lambda s: s.buy(size=1, limit=98, sl=95)}
-    )
+    run = played(ohlc(CALM, CALM, (100, 100, 90, 97), CALM), {1: lambda s: s.buy(size=1, limit=98, sl=95)})
     (trade,) = run.tape.trades()
     assert (trade.is_open, trade.ambiguous) == (True, True)
 
@@ -225,7 +221,7 @@ def test_hedging_keeps_both_sides():
 
 def test_ruin_ends_the_decisions_and_the_equity():
     calls = []
-    deeds = {k: calls.append for k in range(2, 9)} | {1: lambda s: s.sell(size=150)}
+    deeds = dict.fromkeys(range(2, 9), calls.append) | {1: lambda s: s.sell(size=150)}
     series = bars([100, 100, 100, 300, 100, 100, 100])
     run = played(series, deeds, margin=0.5)
     assert kinds(run, "ruin") == [(3, "ruin")]
