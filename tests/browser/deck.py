@@ -14,12 +14,13 @@ PATIENCE = 20.0  # s until what a test waits for must have come; only a failure 
 
 # Everything that belongs to the playhead's bar: the panels' words, the read-outs and the numbers behind the chart.
 SHOWN = """() => {
-  const text = (selector) => document.querySelector(selector)?.innerText.replace(/\\s+/g, " ").trim() ?? null;
+  const words = (text) => text.replace(/\\s+/g, " ").trim();
+  const text = (selector) => words(document.querySelector(selector).innerText);
   const panels = ["headline", "position", "stats", "trades", "counts", "summary"];
   const canvas = document.querySelector("[data-ticks]");
   const price = window.tapedeckChart.panes[0].handler.series;
   return {
-    panels: Object.fromEntries(panels.map((name) => [name, document.querySelector(`#${name}`).textContent.replace(/\\s+/g, " ").trim()])),
+    panels: Object.fromEntries(panels.map((name) => [name, words(document.querySelector(`#${name}`).textContent)])),
     progress: text("[data-progress-text]"),
     time: text("[data-time]"),
     series: window.tapedeckChart.panes.map(({ kind, handler, series }) => [
@@ -73,6 +74,7 @@ class Deck:
 
     def finish(self) -> None:
         """Run to the end and wait until everything shows it."""
+        self.until(lambda: not self.waiting, "the controls before to be followed")
         self.press("End")
         self.until(lambda: self.status == "finished" and self.bar == self.total, "the end")
         self.settle()
@@ -104,6 +106,11 @@ class Deck:
     def status(self) -> str:
         """Return what the page says it does: playing, paused, finished, ..."""
         return self.page.locator(".player").get_attribute("data-status") or ""
+
+    @property
+    def waiting(self) -> bool:
+        """Return whether the play button says that something is still to come."""
+        return "waiting" in (self.page.locator("[data-play]").get_attribute("class") or "").split()
 
     @property
     def candles(self) -> int:

@@ -16,6 +16,12 @@ export class Announcer {
     if (this.waiting.length && !this.timer) this.speak();
   }
 
+  // The last word: what was still to be said no longer matters.
+  end(text) {
+    this.waiting = [];
+    this.say(text);
+  }
+
   say(text) {
     this.element.textContent = text;
   }

@@ -7,7 +7,8 @@ const RIGHT = 5; // empty candles kept to the right of the newest
 const NEW_BARS = 40; // up to so many changed candles are updates; more are one setData
 const MAX_LINES = 24; // labelled price lines at once
 
-export function loadSetup(address, shape) {
+export async function loadSetup(address, shape) {
+  await library();
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = `${address}?shape=${encodeURIComponent(shape)}`;
@@ -15,6 +16,15 @@ export function loadSetup(address, shape) {
     script.onerror = () => reject(new Error("The chart's files could not be loaded."));
     document.head.append(script);
   });
+}
+
+// The library's own files are deferred scripts: on a slow line the socket can speak before they have run.
+async function library() {
+  const patience = performance.now() + 10_000;
+  while (!window.Lib) {
+    if (performance.now() > patience) throw new Error("The chart's files could not be loaded. Reload the page to try again.");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 // The shape that charts.py builds for these indicators, and the pane and place of each.

@@ -6,7 +6,7 @@ const FIELDS = "input:not([type=range]):not([type=checkbox]), textarea, select, 
 export function listen(player) {
   const pressed = (event) => {
     if (event.defaultPrevented || event.altKey || event.target.closest?.(FIELDS) || document.querySelector("dialog[open]")) return;
-    if (event.target.closest?.("[role=tab], summary") && /^(Arrow|Home|End| )/.test(event.key)) return; // tabs have their own arrows
+    if (event.target.closest?.("[role=tab]:focus-visible") && /^(Arrow| )/.test(event.key)) return; // tabs have their own
     if (event.key === " " && event.target.closest?.("button, a")) return; // Space presses the focused button
     const act = actionOf(event, player);
     if (!act) return;

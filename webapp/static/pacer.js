@@ -4,11 +4,16 @@ const BURST = 24; // messages at once
 const RATE = 12; // messages a second from then on
 
 export class Pacer {
-  constructor(send) {
+  constructor(send, drained) {
     this.pass = send;
+    this.drained = drained;
     this.tokens = BURST;
     this.at = performance.now();
     this.queue = [];
+  }
+
+  get busy() {
+    return this.queue.length > 0;
   }
 
   send(message) {
@@ -50,5 +55,6 @@ export class Pacer {
     this.refill();
     while (this.queue.length && this.tokens >= 1) this.go(this.queue.shift());
     if (this.queue.length) this.timer = setTimeout(() => this.drain(), 1000 / RATE);
+    else this.drained();
   }
 }

@@ -20,7 +20,7 @@ export class Panels {
     element.querySelector("[data-sort]").addEventListener("change", ({ target }) => {
       this.sort = target.value;
       show();
-      target.blur();
+      if (!target.matches(":focus-visible")) target.blur();
     });
     this.tabs(show);
   }
@@ -70,7 +70,7 @@ export class Panels {
         this.element.querySelector(`#${one.getAttribute("aria-controls")}`).hidden = !chosen;
       }
       this.list = tab.getAttribute("aria-controls");
-      list.querySelector(".sort").hidden = this.list !== "trades";
+      this.element.querySelector(".sort").hidden = this.list !== "trades";
       show();
     };
     list.addEventListener("click", ({ target }) => target.closest("[role=tab]") && choose(target.closest("[role=tab]")));

@@ -42,8 +42,8 @@ class Player {
   }
 
   start() {
+    this.pacer = new Pacer((message) => this.socket.send(message), () => this.schedule());
     this.deaf = listen(this);
-    this.pacer = new Pacer((message) => this.socket.send(message));
     this.leaving = () => keep(this.run, this);
     addEventListener("pagehide", this.leaving);
     this.socket = connect({
@@ -219,7 +219,7 @@ class Player {
   on_complete({ total_bars: bars }) {
     console.info(`Tapedeck: completed: ${bars} bars`);
     this.say(`Completed: ${bars.toLocaleString("en-US")} bars.`, 8000);
-    this.announcer.say(`Completed, ${bars} bars.`);
+    this.announcer.end(`Completed, ${bars} bars.`);
   }
 
   on_error(error) {

@@ -11,10 +11,14 @@ export class Transport {
     this.find = (name) => element.querySelector(`[data-${name}]`);
     this.scrubber = new Scrubber(this.find("scrubber"), player);
     this.parts = Object.fromEntries(["play", "speed", "bar", "time", "progress", "progress-text", "progress-part"].map((name) => [name, this.find(name)]));
-    element.addEventListener("click", ({ target }) => this.clicked(target.closest("[data-action]")));
+    this.parts.bar.style.minWidth = `${whole(player.total).length}ch`; // room for the last bar's number
+    element.addEventListener("click", ({ target, detail }) => {
+      this.clicked(target.closest("[data-action]"));
+      if (detail) target.closest("button")?.blur(); // after a click of the mouse, Space plays instead of pressing it again
+    });
     this.parts.speed.addEventListener("change", ({ target }) => {
       player.setSpeed(target.value === "instant" ? "instant" : Number(target.value));
-      target.blur(); // so that the keys work at once
+      if (!target.matches(":focus-visible")) target.blur(); // after a click the keys work at once
     });
     this.goto();
     this.conditions();
@@ -118,7 +122,7 @@ export class Transport {
     const { player, parts } = this;
     const { bar, total, status } = player;
     const playing = status === "playing";
-    const waiting = status === "connecting" || (player.seeking !== undefined && player.seeking !== false && status !== "finished");
+    const waiting = status === "connecting" || player.seeking !== undefined || player.pacer.busy;
     set(parts.bar, whole(bar));
     set(parts["progress-text"], `bar ${whole(bar)} / ${whole(total)}`);
     const percent = total ? (100 * bar) / total : 0;
