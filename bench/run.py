@@ -7,11 +7,16 @@ import io
 import statistics
 import warnings
 
-import pandas as pd
+import backtesting
+from backtesting.lib import crossover as their_crossover
 
+import engine
+from bench.engine import COMMISSION, prices, sma_cross
 from bench.kit import browsing, served, side_by_side, table
+from engine.lib import crossover as our_crossover
 
 BARS = 1_000_000
+CASH = 1_000_000
 SETUP = {"symbol": "AAPL", "interval": "1d", "period": "6mo", "strategy": "sma_cross"}
 
 # Notes when the page first shows a bar: after the animation frame in which the chart drew it.
@@ -72,43 +77,12 @@ def click_to_first_candle(rounds: int = 9) -> float:
 
 def million_bars() -> tuple[float, float]:
     """Return the seconds of `Backtest.run()` over a million synthetic bars: ours, backtesting.py's."""
-    import backtesting
-    from backtesting.lib import crossover as their_crossover
-
-    import engine
-    from engine.feeds import Feeds
-    from engine.lib import crossover as our_crossover
-
-    frame = Feeds("data", yahoo=False).load(f"SYNTH:{BARS}", "1m", "max").to_frame()
-
-    def strategy(base: type, crossover) -> type:
-        """The same strategy on either base."""
-
-        class SmaCross(base):
-            def init(self):
-                self.fast = self.I(mean, self.data.Close, 10)
-                self.slow = self.I(mean, self.data.Close, 30)
-
-            def next(self):
-                if crossover(self.fast, self.slow):
-                    self.position.close()
-                    self.buy()
-                elif crossover(self.slow, self.fast):
-                    self.position.close()
-                    self.sell()
-
-        return SmaCross
-
-    ours = engine.Backtest(frame, strategy(engine.Strategy, our_crossover), cash=1_000_000, commission=0.001)
+    frame = prices(BARS)
+    ours = engine.Backtest(frame, sma_cross(engine.Strategy, our_crossover), cash=CASH, commission=COMMISSION)
     theirs = backtesting.Backtest(
-        frame, strategy(backtesting.Strategy, their_crossover), cash=1_000_000, commission=0.001
+        frame, sma_cross(backtesting.Strategy, their_crossover), cash=CASH, commission=COMMISSION
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # backtesting.py warns of the trade that is open at the end
         with contextlib.redirect_stderr(io.StringIO()):  # and draws a progress bar
             return side_by_side(ours.run, theirs.run, rounds=3)
-
-
-def mean(values, window: int):
-    """Return the mean of the last `window` values, for each."""
-    return pd.Series(values).rolling(window).mean()
