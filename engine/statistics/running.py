@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
 from copy import copy
 from typing import Generic, TypeVar
@@ -11,33 +10,39 @@ import numpy as np
 
 State = TypeVar("State")
 _STRIDE = 8192  # bars between two states that are kept: going back costs at most one vectorised stride
+_STEP = 256  # bars that the newest ones are taken in by
 
 
 class Rewindable(Generic[State]):
-    """A state that moves forward over bars, and back by starting again from the last one kept.
+    """A state that is known at any bar, and is the same to the last digit however one got there.
 
-    `advance(state, start, stop)` changes a state that holds bars before `start` into one for those before `stop`.
+    Sums of floats depend on how they are put together, so a state is always put together the same way: whole strides,
+    then whole steps, then the bars that are left. `advance(state, start, stop)` changes a state that holds bars before
+    `start` into one for those before `stop`.
     """
 
     def __init__(self, fresh: State, advance: Callable[[State, int, int], None]):
         self._advance = advance
-        self._kept: list[tuple[int, State]] = [(0, fresh)]
+        self._kept = [fresh]  # after 0, 1, 2 ... whole strides
         self._bar = 0
-        self._state = copy(fresh)
+        self._state = fresh  # after the whole steps before the bar asked for last
 
     def at(self, bar: int) -> State:
-        """Return the state after `bar` bars; it is only good until the next call."""
-        if bar < self._bar:
-            bars = [kept for kept, _ in self._kept]
-            self._bar, state = self._kept[bisect_right(bars, bar) - 1]
-            self._state = copy(state)
-        while self._bar < bar:
-            stop = min(bar, (self._bar // _STRIDE + 1) * _STRIDE)
-            self._advance(self._state, self._bar, stop)
-            self._bar = stop
-            if stop % _STRIDE == 0 and self._kept[-1][0] < stop:
-                self._kept.append((stop, copy(self._state)))
-        return self._state
+        """Return the state after `bar` bars."""
+        stride = bar // _STRIDE
+        while len(self._kept) <= stride:
+            self._kept.append(self._moved(self._kept[-1], (len(self._kept) - 1) * _STRIDE, len(self._kept) * _STRIDE))
+        if not stride * _STRIDE <= self._bar <= bar:
+            self._bar, self._state = stride * _STRIDE, self._kept[stride]
+        while self._bar + _STEP <= bar:
+            self._state = self._moved(self._state, self._bar, self._bar + _STEP)
+            self._bar += _STEP
+        return self._moved(self._state, self._bar, bar) if self._bar < bar else self._state
+
+    def _moved(self, state: State, start: int, stop: int) -> State:
+        state = copy(state)
+        self._advance(state, start, stop)
+        return state
 
 
 class Growing:

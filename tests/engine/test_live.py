@@ -101,6 +101,16 @@ def test_a_long_run_is_the_same_by_bars_by_leaps_and_backwards(step):
         assert differing(known[bar], leap.at(bar)) == {}
 
 
+def test_a_figure_is_the_same_to_the_last_digit_however_its_bar_was_reached():
+    simulation = Simulation(random_bars(9_000, 5, spread=0.004), Random, {"seed": 5}, cash=1e6)
+    simulation.advance(9_000)
+    walk, draws = Live(simulation.tape), np.random.default_rng(7)
+    walked = {bar: walk.at(bar) for bar in (*range(1, 700), *range(8_150, 8_750))}
+    jump = Live(simulation.tape)
+    for bar in draws.choice(list(walked), 300):
+        assert repr(jump.at(int(bar))) == repr(walked[bar])
+
+
 def test_live_never_depends_on_later_bars():
     whole = random_bars(200, 1)
     alone, followed = (Simulation(bars, Random, {"seed": 1}) for bars in (whole[:80], whole))
