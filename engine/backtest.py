@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import product
+from itertools import count, product, repeat
 from math import inf
 from random import Random
 from typing import Any
@@ -103,10 +103,8 @@ class Backtest:
     def stream(self, **params: Any) -> Iterator[Frame]:
         """Run bar by bar, yielding a frame after each."""
         simulation = self.simulate(**params)
-        tape = simulation.tape
-        for bar, _ in enumerate(simulation.steps()):
-            tape.bar = bar + 1
-            yield Frame(tape, bar, bar + 1)
+        # The last iterator plays the bar; all of this is C but the loop itself.
+        return map(Frame, zip(repeat(simulation.tape), count(), count(1), simulation.steps(), strict=False))
 
     def optimize(
         self,

@@ -116,8 +116,16 @@ def compute_stats(
         "exit_price": "ExitPrice", "pnl": "PnL", "commission": "Commission", "tag": "Tag"
     }  # fmt: skip
     found = Trades.of(**{name: trades[key].to_numpy() for name, key in columns.items()})
-    label = stats["_strategy"]
-    return compute(curve, data["Close"].to_numpy(), data.index, found, risk_free_rate=risk_free_rate, strategy=label)
+    strategy = stats["_strategy"]
+    return compute(
+        curve,
+        data["Close"].to_numpy(),
+        data.index,
+        found,
+        warm_up=getattr(strategy, "_warm_up", 0),
+        risk_free_rate=risk_free_rate,
+        strategy=strategy,
+    )
 
 
 class SignalStrategy(Strategy):

@@ -58,7 +58,7 @@ class Simulation:
         self.finalize_trades = finalize_trades
         self._clock = Clock()
         cash = float(settings.get("cash", 10_000.0))
-        self.tape = Tape(
+        self._tape = Tape(
             bars,
             initial_balance=cash,
             settings={**settings, "finalize_trades": finalize_trades},
@@ -66,27 +66,35 @@ class Simulation:
             strategy=strategy_label(strategy, dict(params or {})),
             params=dict(params or {}),
         )
-        self.broker = SimBroker(bars, self._clock, self.tape, **settings)
+        self.broker = SimBroker(bars, self._clock, self._tape, **settings)
         self._data = Data(bars, self._clock)
         self._declarations = Declarations(bars, self._clock)
         self.strategy = strategy(self.broker, self._data, self._declarations, dict(params or {}))
         self._start(indicators or {})
         self._bars_played = self._play()
+        self._in_steps = False  # whether someone else moves the loop, who does not note each bar on the tape
+
+    @property
+    def tape(self) -> Tape:
+        """Return the record of what has happened so far."""
+        if self._in_steps:
+            self._tape.bar = self._clock.bar
+        return self._tape
 
     @property
     def bar(self) -> int:
         """Return the number of bars revealed."""
-        return self.tape.bar
+        return self._clock.bar
 
     @property
     def done(self) -> bool:
         """Return whether there is nothing left to play."""
-        return self.tape.bar >= self.total_bars
+        return self._clock.bar >= self.total_bars
 
     @property
     def touched(self) -> set[str]:
         """Return the names of the rules (engine.rules) whose two sides differed so far."""
-        touched, first = self.broker.rule.touched, self.tape.first_bar
+        touched, first = self.broker.rule.touched, self._tape.first_bar
         if (
             self.bar > first
             and self.tape.ledger.equity(self.bars.close, first, first + 1)[0] != self.tape.initial_balance
@@ -107,13 +115,14 @@ class Simulation:
                 with _collector_waiting():
                     deque(islice(self._bars_played, min(n - start, _WITHOUT_COLLECTION)), maxlen=0)
         finally:
-            self.tape.bar = min(self._clock.bar, self.total_bars)
+            self._tape.bar = self._clock.bar
 
     def close(self) -> None:
         """Do nothing: only a simulation in another process has something to let go."""
 
     def steps(self) -> Iterator[None]:
         """Return the loop itself: it moves a bar forward for each item taken."""
+        self._in_steps = True
         return self._bars_played
 
     def get_recent_signals(self, reader: str = "default") -> list[Any]:
@@ -136,8 +145,9 @@ class Simulation:
             from engine.indicators import build_all
 
             extra = build_all(indicators, self.bars, beside=self._declarations.indicators)
-        self.tape.declared = (*self._declarations.indicators, *extra)
-        self.tape.first_bar = self._warm_up() + 1
+        self._tape.declared = (*self._declarations.indicators, *extra)
+        self.strategy._warm_up = self._warm_up()
+        self._tape.first_bar = self.strategy._warm_up + 1
         self._clock.at = 0
         self.broker.start()
 
@@ -153,7 +163,7 @@ class Simulation:
 
         The broker meets each bar before the strategy sees it, so an order never trades on the bar that caused it.
         """
-        clock, broker, total, first = self._clock, self.broker, self.total_bars, self.tape.first_bar
+        clock, broker, total, first = self._clock, self.broker, self.total_bars, self._tape.first_bar
         meet, decide = broker.meet, self.strategy.next
         columns = [*self._data.series(), *self._declarations.series]
         for bar in range(min(first, total)):

@@ -31,6 +31,7 @@ class Strategy:
         self._data = data
         self._declarations = declarations
         self._params = params
+        self._warm_up = 0  # the first bar on which every indicator has a value
         for name, value in params.items():
             setattr(self, name, value)
 

@@ -153,15 +153,31 @@ class Events(Sequence[Event]):
         return f"<Events: {len(self)}>"
 
 
-class Frame:
-    """The tape from bar `start` up to `stop`, read when asked."""
+class Frame(tuple[Any, ...]):
+    """The tape from bar `start` up to `stop`, read when asked.
 
-    __slots__ = ("start", "stop", "tape")
+    A stream makes one for each bar, mostly to be passed by: as a tuple (tape, start, stop) that costs next to nothing.
+    """
 
-    def __init__(self, tape: Tape, start: int, stop: int):
-        self.tape = tape
-        self.start = start
-        self.stop = stop
+    __slots__ = ()
+
+    @property
+    def tape(self) -> Tape:
+        """Return the tape, with all that has happened by now."""
+        tape: Tape = tuple.__getitem__(self, 0)
+        if tape.bar < self.stop:
+            tape.bar = self.stop
+        return tape
+
+    @property
+    def start(self) -> int:
+        """Return the first bar."""
+        return tuple.__getitem__(self, 1)
+
+    @property
+    def stop(self) -> int:
+        """Return the bar after the last."""
+        return tuple.__getitem__(self, 2)
 
     @property
     def time(self) -> np.ndarray:
@@ -252,7 +268,7 @@ class Tape:
 
     def frame(self, start: int, stop: int) -> Frame:
         """Return a view of bars `start` up to `stop`."""
-        return Frame(self, *self._clip(start, stop))
+        return Frame((self, *self._clip(start, stop)))
 
     def signals(self, start: int = 0, stop: int | None = None) -> list[Event]:
         """Return the entries and exits in bars `start` up to `stop`."""
