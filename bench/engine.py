@@ -58,15 +58,20 @@ def sma_cross(base: type, crosses: Callable[[Any, Any], bool]) -> type:
     return SmaCross
 
 
-def guarded(base: type) -> type:
+def guarded(base: type, crosses: Callable[[Any, Any], bool]) -> type:
     class Guarded(base):  # type: ignore[misc]
         def init(self):
-            pass
+            self.fast = self.I(average, self.data.Close, 10)
+            self.slow = self.I(average, self.data.Close, 30)
 
         def next(self):
-            if not self.position:
-                price = self.data.Close[-1]
-                self.buy(size=1, sl=price * 0.985, tp=price * 1.015)
+            price = self.data.Close[-1]
+            if crosses(self.fast, self.slow):
+                self.position.close()
+                self.buy(sl=price * 0.97, tp=price * 1.04)
+            elif crosses(self.slow, self.fast):
+                self.position.close()
+                self.sell(sl=price * 1.03, tp=price * 0.96)
 
     return Guarded
 
@@ -246,7 +251,7 @@ def peak(n: int, what: str) -> float:
 
 def _event_style(name: str, make: Callable[..., type], n: int, alone: bool, goal: str) -> list[tuple[str, ...]]:
     frame = prices(n)
-    ours = Backtest(Bars.from_frame(frame), make(Strategy), commission=COMMISSION)
+    ours = Backtest(Bars.from_frame(frame), make(Strategy, crossover), commission=COMMISSION)
     if alone:
         return [(f"{name}, {n:,} bars", _rate(n, seconds(ours.run, 3)), "", "", goal)]
     theirs, quiet = _theirs(frame, make, commission=COMMISSION)
@@ -261,7 +266,7 @@ def _theirs(frame: pd.DataFrame, make: Callable[..., type], **settings: Any) -> 
 
     backtesting.backtesting._tqdm = lambda items, **_: items
     base = backtesting.Strategy
-    strategy = make(base, backtesting.lib.crossover) if make is sma_cross else make(base)
+    strategy = make(base) if make is resting else make(base, backtesting.lib.crossover)
     test = backtesting.Backtest(frame, strategy, **settings)
 
     def quiet(run: Callable[[], Any]) -> Callable[[], Any]:

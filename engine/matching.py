@@ -75,9 +75,10 @@ class Matching(Desk):
 
     def _second_look(self) -> list[Order]:
         """Return what is looked at again in the bar of a market entry, whose stop and target count from its open on."""
-        new = set(self._again)
-        self._again = []
+        new, self._again = self._again, []
         everything = self._due()
+        if not everything:
+            return everything
         guards = [order for order in everything if order.role >= STOP_LOSS and order.trade in new]
         chosen: list[Order] = self.rule(rules.REPROCESS_STOP_LIMIT, everything, guards)
         for order in everything:
@@ -175,7 +176,9 @@ class Matching(Desk):
         at = self._bar << 4
         self._code(at | FILLED)
         self._keep(row)
-        sl, tp = (trade.sl, trade.tp) if whole and trade._guarded else (None, None)
+        sl = tp = None
+        if whole and trade._guarded:
+            sl, tp = trade.sl, trade.tp
         row = (order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous, cost, bar)
         self._code(at | (CLOSED if whole else REDUCED))
         self._keep(row)
@@ -192,10 +195,11 @@ class Matching(Desk):
 
     def _drop_guards(self, trade: Trade) -> None:
         trade._closed_sl, trade._closed_tp = trade.sl, trade.tp
-        for guard in (trade._sl_order, trade._tp_order):
-            if guard is not None and guard.id in self._queue:
-                self._end(guard, CANCELLED, "cancelled", "its trade is closed")
+        sl_order, tp_order = trade._sl_order, trade._tp_order
         trade._sl_order = trade._tp_order = None
+        for guard in (sl_order, tp_order):
+            if guard is not None and guard.state is WAITING and guard.id in self._queue:
+                self._end(guard, CANCELLED, "cancelled", "its trade is closed")
 
     def _resize_guards(self, trade: Trade) -> None:
         for guard in (trade._sl_order, trade._tp_order):
@@ -308,11 +312,18 @@ class Matching(Desk):
         elif not self.open_trades:
             self._watch()
             return False
-        if self.cash + (self.open_profit(self.close_price) if self.open_trades else 0) <= 0:
+        self._watch()
+        if self._near_ruin() and self.cash + self.open_profit(self.close_price) <= 0:
             self._ruin()
             return True
-        self._watch()
         return False
+
+    def _near_ruin(self) -> bool:
+        """Return whether the close is so near to ruin, or beyond, that the account has to be added up."""
+        ruin, close = self._ruin_price, self.close_price
+        if ruin is None:
+            return self.cash <= 0 or bool(self.open_trades)
+        return close <= ruin * (1 + 1e-9) if self.position_size > 0 else close >= ruin * (1 - 1e-9)
 
     def _write_ledger(self) -> None:
         trades, size = self.open_trades, self.position_size
