@@ -145,9 +145,11 @@ def test_keys_rest_while_a_field_has_the_focus(deck: Deck):
 
 
 def test_every_key_has_a_button_with_a_name(deck: Deck):
-    names = ["To the first bar", "Step back", "Play", "Step forward", "Next trade event", "Previous trade event",
-             "Run to the end", "Go to a bar number or date", "Pause on conditions", "Fit the chart", "Back to the newest bar and follow",
-             "Keyboard shortcuts"]  # fmt: skip
+    names = (
+        "To the first bar", "Step back", "Play", "Step forward", "Next trade event", "Previous trade event",
+        "Run to the end", "Go to a bar number or date", "Pause on conditions", "Fit the chart",
+        "Back to the newest bar and follow", "Keyboard shortcuts",
+    )  # fmt: skip
     for name in names:
         expect(deck.page.get_by_role("button", name=name, exact=True)).to_be_visible()
     expect(deck.page.get_by_label("Speed")).to_be_visible()
