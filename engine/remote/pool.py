@@ -108,9 +108,9 @@ class Pool:
 
 
 @cache
-def shared(limits: Limits) -> Pool:
-    """Return the pool of this program for runs with these limits."""
-    return Pool(limits=limits)
+def shared(limits: Limits, queue: int = 1_000) -> Pool:
+    """Return the pool of this program for runs with these limits, of which so many may wait."""
+    return Pool(limits=limits, queue=queue)
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()

@@ -252,11 +252,13 @@ def read_indicator(message: bytearray, bars: int) -> Indicator:
 def read_start(message: bytearray, bars: int) -> Start:
     """Return what the child says of its run."""
     told = _json(message)
-    match told:
-        case {"first_bar": int(first), "strategy": str(strategy), "params": dict(params)} if 0 <= first <= bars + 1:
-            if all(isinstance(value, _PLAIN) for value in params.values()):
-                return Start(first, strategy[:TEXT], params)
-    raise Damaged("the start is not one")
+    told = told if isinstance(told, dict) else {}
+    first, strategy, params = _whole(told.get("first_bar")), told.get("strategy"), told.get("params")
+    if first is None or first > bars + 1 or not isinstance(strategy, str) or not isinstance(params, dict):
+        raise Damaged("the start is not one")
+    if not all(isinstance(value, _PLAIN) for value in params.values()):
+        raise Damaged("a parameter is not plain")
+    return Start(first, strategy[:TEXT], params)
 
 
 def block_bar(message: bytearray) -> int:

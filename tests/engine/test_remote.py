@@ -102,9 +102,10 @@ def test_settings_reach_the_child(pool, settings):
 
 def test_extra_columns_zones_and_plain_tags_survive_the_way(pool):
     plain = random_bars(50, seed=1)
+    extra = {"Mood": np.arange(50.0), "Word": np.array(["a", None] * 25)}
     bars = Bars(
-        plain.time, plain.open, plain.high, plain.low, plain.close, plain.volume, symbol="X", interval="1h", notes=("note",),
-        timezone="Europe/Berlin", extra={"Mood": np.arange(50.0), "Word": np.array(["a", None] * 25)},
+        plain.time, plain.open, plain.high, plain.low, plain.close, plain.volume, symbol="X", interval="1h",
+        notes=("note",), timezone="Europe/Berlin", extra=extra,
     )  # fmt: skip
     body = "if len(self.data) in (5, 9): self.buy(size=1, tag=[None, 1, 2.5, 'é', True][len(self.data) % 5])"
     entry = written(f"{body}\n    self.log(f'{{self.data.index[-1]}} {{self.data.Mood[-1]}} {{self.data.Word[-1]}}')")
