@@ -60,7 +60,7 @@ class Desk:
         self.rule = Rulebook(compat)
         self.commission = commission_function(commission)
         self.slippage = slippage_model(slippage)
-        self.account = Account(self, margin, per_unit=isinstance(commission, (int, float)))
+        self.account = Account(self, margin, rate=commission if isinstance(commission, (int, float)) else None)
         self.spread = spread
         self.trade_on_close = trade_on_close
         self.hedging = hedging
@@ -85,7 +85,8 @@ class Desk:
         self._open = self._high = self._low = self._last_close = 0.0
         self.close_price = 0.0
         self._write = tape.events.write
-        self._code, self._keep = tape.events.codes.append, tape.events.rows.append
+        self._code, self._codes = tape.events.codes.append, tape.events.codes.extend
+        self._keep, self._rows = tape.events.rows.append, tape.events.rows.extend
         self._started = False
 
     @property
@@ -98,10 +99,15 @@ class Desk:
         return sum(trade.size * price - trade.size * trade.entry_price for trade in self.open_trades)
 
     def _enqueue(self, order: Order, bar: int, front: bool = False) -> None:
-        order.row = self._row(order, _KIND.get(order.role))
+        trade = order.trade
+        if trade is None:
+            row = (order.id, None, order.size, order.limit, order.stop, order.sl, order.tp, order.tag, None)
+        else:
+            row = self._row(order, _KIND.get(order.role))
+        order.row = row
         self._queue.add(order, front)
         self._code(bar << 4 | PLACED)
-        self._keep(order.row)
+        self._keep(row)
         self.lo = inf
 
     def _end(self, order: Order, kind: int, state: str, reason: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from engine.backtest import Backtest
 from engine.bars import Bars
-from engine.series import Series
+from engine.series import BLOCK, OVERLAP, Series
 from engine.simulation import initialising
 from engine.statistics import Trades, compute
 from engine.strategy import Strategy
@@ -23,12 +23,12 @@ OHLCV_AGG = {"Open": "first", "High": "max", "Low": "min", "Close": "last", "Vol
 def crossover(one: Any, other: Any) -> bool:
     """Return whether `one` has just risen above `other`; either may be a number. Touching is not crossing."""
     try:
-        left, right, now = one._block, other._block, one._clock.at - 1
-        if left[now] > right[now]:
-            return now > 0 and left[now - 1] < right[now - 1]
-        return False
-    except (AttributeError, IndexError):
-        pass  # a number or an array, or the first read in a block
+        if one._partner is other:
+            return one._over[one._clock.at]
+    except AttributeError:
+        pass  # a number or an array
+    if isinstance(one, Series) and isinstance(other, Series) and 0 < one._clock.at <= BLOCK + OVERLAP:
+        return one.rises_above(other)
     before, now = _last_two(one)
     other_before, other_now = _last_two(other)
     return bool(before < other_before and now > other_now)

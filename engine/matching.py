@@ -156,9 +156,10 @@ class Matching(Desk):
         size = units if held > 0 else -units
         if self.trade_on_close:
             bar = self.rule(rules.TOC_NEGATIVE_DURATION, trade.entry_bar, bar)
-        exit_fee = self.commission(size, price)
+        rate = self.account.rate
+        exit_fee = self.commission(size, price) if rate is None else units * price * rate
         whole = units == abs(held)
-        if whole and self.account.per_unit:
+        if whole and rate is not None:
             entry_fee = trade._entry_fee
         else:
             entry_fee = self.rule(
@@ -174,16 +175,14 @@ class Matching(Desk):
         row: tuple[Any, ...]
         row = (order, trade.id, -size, price, exit_fee, None, None, None, trade.tag, reason, False, cost, bar)
         at = self._bar << 4
-        self._code(at | FILLED)
         self._keep(row)
         sl = tp = None
         if whole and trade._guarded:
             sl, tp = trade.sl, trade.tp
         row = (order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous, cost, bar)
-        self._code(at | (CLOSED if whole else REDUCED))
         self._keep(row)
-        self._code(at | EXIT_SIGNAL)
         self._keep(row)
+        self._codes((at | FILLED, at | (CLOSED if whole else REDUCED), at | EXIT_SIGNAL))
         closed.exit_price, closed.exit_bar, closed._fees = price, bar, fees
         self.closed_trades.append(closed)
         if whole:
@@ -243,7 +242,8 @@ class Matching(Desk):
         return left
 
     def _open_trade(self, order: Order, size: float, price: float, bar: int, lost: float, stop: float | None) -> None:
-        fee = self.commission(size, price)
+        rate = self.account.rate
+        fee = self.commission(size, price) if rate is None else abs(size) * price * rate
         self.cash -= fee
         self._trades_opened += 1
         trade = Trade(self, self._trades_opened, size, price, bar, order.tag, fee)  # type: ignore[arg-type]
@@ -259,9 +259,8 @@ class Matching(Desk):
             lost * abs(size), bar,
         )  # fmt: skip
         at = self._bar << 4
-        for kind in (FILLED, OPENED, ENTRY_SIGNAL):
-            self._code(at | kind)
-            self._keep(row)
+        self._codes((at | FILLED, at | OPENED, at | ENTRY_SIGNAL))
+        self._rows((row, row, row))
         if order.tp is not None:
             self._place_guard(trade, TAKE_PROFIT, order.tp)
         if order.sl is not None:

@@ -19,10 +19,14 @@ class Order:
     `state` is "waiting" until it is "filled", "cancelled", "rejected" or "expired"; `reason` then says why.
     """
 
-    __slots__ = (
-        "_broker", "_trigger", "active", "expires", "group", "id", "limit", "place", "reason", "role", "row", "size",
-        "sl", "state", "stop", "tag", "tp", "trade",
-    )  # fmt: skip
+    state = WAITING
+    reason: str | None = None
+    active = False  # whether it has met a bar
+    place = 0  # in the queue: lower is looked at earlier
+    expires: int | None = None  # the last bar on which it may fill
+    group: list[Order] | None = None  # of orders of which one is to fill
+    row: tuple[Any, ...] = ()  # as it was placed, for the tape
+    _trigger: Any = None  # the heap entry that stands for it, None while no price is watched
 
     def __init__(
         self,
@@ -38,7 +42,6 @@ class Order:
         trade: Trade | None = None,
     ):
         self._broker = broker
-        self._trigger: Any = None  # the heap entry that stands for it, None while no price is watched
         self.id = number
         self.size = size
         self.limit = limit
@@ -48,13 +51,6 @@ class Order:
         self.tag = tag
         self.role = role
         self.trade = trade
-        self.state = WAITING
-        self.reason: str | None = None
-        self.place = 0  # in the queue: lower is looked at earlier
-        self.active = False  # whether it has met a bar
-        self.row: tuple[Any, ...] = ()  # as it was placed, for the tape
-        self.expires: int | None = None
-        self.group: list[Order] | None = None
 
     @property
     def is_long(self) -> bool:

@@ -139,7 +139,10 @@ class Series(Readable):
     revealed so far: those values are copied into it as they appear, so that not even its base holds a later one.
     """
 
-    __slots__ = ("_block", "_buffer", "_clock", "_index", "_shown", "_values", "is_indicator", "name", "scatter")
+    __slots__ = (
+        "_block", "_buffer", "_clock", "_index", "_over", "_partner", "_shown", "_values", "is_indicator", "name",
+        "scatter",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -155,6 +158,8 @@ class Series(Readable):
         self._clock = clock
         self._index = index
         self._block: Any = _NOT_LOADED
+        self._partner: Series | None = None  # whose crossings `_over` has, for the current block
+        self._over: list[bool] = []
         self._buffer: np.ndarray | None = None
         self._shown = 0
         self.name = name
@@ -189,6 +194,17 @@ class Series(Readable):
     def unload(self) -> None:
         """Forget the block: the clock has moved to another one."""
         self._block = _NOT_LOADED
+        self._partner = None
+
+    def rises_above(self, other: Series) -> bool:
+        """Return whether this series has just crossed above another; the block's crossings are found at once."""
+        base, last = self._clock.base, self._clock.base + BLOCK + OVERLAP
+        above = self._values[base:last] > other._values[base:last]
+        below = self._values[base:last] < other._values[base:last]
+        # A place more than bars: the first answers for the clock at 0, the second for the block's first bar.
+        self._over = [False, False, *(above[1:] & below[:-1]).tolist()]
+        self._partner = other
+        return self._over[self._clock.at]
 
     @property
     def array(self) -> Values:

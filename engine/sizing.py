@@ -16,11 +16,11 @@ _Decide = Callable[[float, Callable[..., float]], int]
 class Account:
     """Sizes and refuses orders by what is available: equity less the margin that open trades take."""
 
-    __slots__ = ("_broker", "leverage", "per_unit")
+    __slots__ = ("_broker", "leverage", "rate")
 
-    def __init__(self, broker: Desk, margin: float, *, per_unit: bool):
+    def __init__(self, broker: Desk, margin: float, *, rate: float | None):
         self._broker = broker
-        self.per_unit = per_unit  # a plain rate: the same cost for every unit
+        self.rate = rate  # when commission is one: the same cost for every unit
         self.leverage = 1 / margin
 
     def available(self, price: float) -> float:
@@ -38,13 +38,14 @@ class Account:
 
     def units(self, fraction: float, entry_price: float, raw_price: float) -> int:
         """Return the whole units that a fraction of the available money buys."""
-        if self.per_unit and not self._broker.open_trades:  # no rule can make a difference
-            fee = self._broker.commission(fraction, raw_price) / abs(fraction)
-            return int(max(0.0, self._broker.cash) * self.leverage * abs(fraction) // (entry_price + fee))
+        if self.rate is not None and not self._broker.open_trades:  # no rule can make a difference
+            part = abs(fraction)
+            cash = max(0.0, self._broker.cash)
+            return int(cash * self.leverage * part // (entry_price + part * raw_price * self.rate / part))
 
         def decide(valued_at: float, cost: Callable[..., float]) -> int:
             budget = self.available(valued_at) * self.leverage * abs(fraction)
-            if self.per_unit or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
+            if self.rate is not None or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
                 fee = self._broker.commission(fraction, raw_price) / abs(fraction)
                 return int(budget // (entry_price + fee))
             return self._most(budget, fraction, entry_price, raw_price)
@@ -53,13 +54,13 @@ class Account:
 
     def allows(self, units: float, ordered: float, entry_price: float, raw_price: float) -> bool:
         """Return whether the available money pays for `units`, the part that is left of an order."""
-        if self.per_unit and not self._broker.open_trades:
-            fee = self._broker.commission(ordered, raw_price) / abs(ordered)
+        if self.rate is not None and not self._broker.open_trades:
+            fee = abs(ordered) * raw_price * self.rate / abs(ordered)
             return abs(units) * (entry_price + fee) <= max(0.0, self._broker.cash) * self.leverage
 
         def decide(valued_at: float, cost: Callable[..., float]) -> int:
             budget = self.available(valued_at) * self.leverage
-            if self.per_unit or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
+            if self.rate is not None or cost is rules.FIXED_COMMISSION_PER_UNIT.theirs:
                 fee = self._broker.commission(ordered, raw_price) / abs(ordered)
                 return abs(units) * (entry_price + fee) <= budget
             return abs(units) * entry_price + self._broker.commission(units, raw_price) <= budget
@@ -75,7 +76,7 @@ class Account:
         if ours != theirs:
             if self._broker.open_trades:
                 book.touched.add(value.name)
-            if not self.per_unit:
+            if self.rate is None:
                 book.touched.add(cost.name)
         return theirs if book.compat else ours
 
