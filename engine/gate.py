@@ -291,9 +291,8 @@ def _from_epoch(index: pd.Index) -> pd.Index:
         return pd.Index(values.astype(np.int64))
     unit = next(u for u, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf)) if largest < limit)
     whole = np.nan_to_num(values).astype(np.int64) if index.hasnans else index.to_numpy().astype(np.int64)
-    times = whole.view(f"datetime64[{unit}]")
-    times[np.isnan(values)] = np.datetime64("NaT")
-    return pd.DatetimeIndex(times)
+    whole[np.isnan(values)] = np.iinfo(np.int64).min  # NaT
+    return pd.DatetimeIndex(whole.view(f"datetime64[{unit}]"))
 
 
 def _seconds(index: pd.DatetimeIndex, daily: bool | None) -> np.ndarray:

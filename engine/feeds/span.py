@@ -58,7 +58,7 @@ def resample(bars: Bars, interval: str) -> Bars:
     unit = _weeks(days) if interval == "1wk" else days.astype("datetime64[M]")
     first = np.flatnonzero(np.concatenate(([True], unit[1:] != unit[:-1])))
     last = np.append(first[1:], len(bars)) - 1
-    following = np.busday_offset(days[-1] + 1, 0, roll="forward")
+    following = np.busday_offset(days[-1] + np.timedelta64(1, "D"), 0, roll="forward")
     next_unit = _weeks(np.array([following]))[0] if interval == "1wk" else following.astype("datetime64[M]")
     columns: dict[str, Any] = {
         "time": unit[first].astype("datetime64[s]").astype(np.int64),

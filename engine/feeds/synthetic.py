@@ -14,6 +14,7 @@ from engine.feeds.request import Request, back, seconds, trading_days
 
 MOST = 5_000_000
 _END = np.datetime64("2025-01-01")  # exclusive, and fixed: the same request gives the same bars next year
+_DAY = np.timedelta64(1, "D")
 _EARLIEST = np.datetime64("1970-01-01")
 _LATEST_DAY = 7_030 * 365.2425  # in the year 9000: dates stay such that Python and JavaScript can print them
 _MAX_BARS = 10_000  # what "max" means here
@@ -83,7 +84,7 @@ def _spanned(request: Request) -> np.ndarray:
     if request.start:
         start = np.datetime64(request.start)
         if start >= end:
-            hint = f"It ends on {_END - 1}. Choose an earlier start, or an end too."
+            hint = f"It ends on {_END - _DAY}. Choose an earlier start, or an end too."
             raise NoBars("SYNTH", "the synthetic feed", hint, field="start_date")
     elif request.period == "max" or request.period is None:
         start = _before(end, _MAX_BARS, request.interval)
@@ -99,8 +100,8 @@ def _period_start(end: np.datetime64, request: Request) -> np.datetime64:
     assert request.period
     n = trading_days(request.period)
     if n is not None:
-        return np.busday_offset(end, -n, roll="forward") if request.interval.endswith("d") else end - n
-    last: date = (end - 1).astype(object)
+        return np.busday_offset(end, -n, roll="forward") if request.interval.endswith("d") else end - n * _DAY
+    last: date = (end - _DAY).astype(object)
     return np.datetime64(back(pd.Timestamp(last), request.period).date())
 
 
