@@ -12,11 +12,13 @@ from flask import Flask, current_app
 from engine.catalog import Catalog
 from engine.feeds import Feeds
 from engine.remote import Pool
-from webapp import errors, filters, logs, security, settings, views
+from webapp import access, errors, filters, logs, metrics, security, settings, views
 from webapp.store import Store
 
 PARTS = (
     "webapp.views.home",
+    "webapp.views.login",
+    "webapp.views.probes",
     "webapp.views.runs",
     "webapp.views.strategies",
     "webapp.views.fragments",
@@ -40,6 +42,7 @@ class Services:
     data_dir: Path
     yahoo: bool
     pool: Pool | None = None
+    max_bars: int = settings.DEFAULTS["MAX_BARS"]
 
 
 def create_app(overrides: dict[str, Any] | None = None) -> Flask:
@@ -48,11 +51,13 @@ def create_app(overrides: dict[str, Any] | None = None) -> Flask:
     app.config.from_mapping(settings.DEFAULTS)
     app.config.from_mapping(settings.FIXED)
     app.config.from_prefixed_env("TAPEDECK")
+    app.config.from_mapping(settings.texts())
     app.config.from_mapping(overrides or {})
     logs.start(app)
     app.extensions["tapedeck"] = _services(app)
     errors.guard(app)
     security.guard(app)
+    access.prepare(app, app.extensions["tapedeck"].store.database)
     filters.register(app)
     views.register(app)
     for part in PARTS:
@@ -71,5 +76,11 @@ def _services(app: Flask) -> Services:
     store.prepare()
     yahoo = settings.is_on(app.config["YAHOO"])
     offline = Feeds(data, home / "cache", yahoo=False)
-    feeds = Feeds(data, home / "cache", yahoo=True) if yahoo else offline
-    return Services(feeds, Catalog(strategies), store, offline, data, yahoo, settings.pool(app.config))
+    feeds = Feeds(data, home / "cache", yahoo=True, asked=_count_fetch) if yahoo else offline
+    return Services(
+        feeds, Catalog(strategies), store, offline, data, yahoo, settings.pool(app.config), int(app.config["MAX_BARS"])
+    )
+
+
+def _count_fetch(outcome: str) -> None:
+    metrics.yahoo.labels(outcome).inc()

@@ -66,29 +66,30 @@ class Book:
         events = self.tape.events
         if len(events) == self._read:
             return
-        kinds, bars, rows = events.plain(self._read)
+        kinds, _, rows = events.plain(self._read)
         for i in np.flatnonzero(np.isin(np.frombuffer(kinds, np.uint8), _WATCHED)).tolist():
-            self._file(self._read + i, kinds[i], bars[i], rows[i])
+            self._file(self._read + i, kinds[i], rows[i])
         self._read += len(kinds)
 
-    def _file(self, number: int, kind: int, bar: int, row: tuple) -> None:
+    def _file(self, number: int, kind: int, row: tuple) -> None:
         if kind in _TOLD:
             self._told.append(number)
         if kind in (RUIN, LOG):
             return
         order, trade = row[0], row[1]
         if kind in (OPENED, REDUCED, CLOSED):
-            self._file_trade(number, kind, bar, trade, row)
-        elif order is None:
+            self._file_trade(number, kind, trade, row)
+            return
+        if kind == CHANGED and trade is not None:
             self._of_trade.setdefault(trade, []).append(number)  # its sl or tp moved
-        else:
+        if order is not None:
             self._of_order.setdefault(order, []).append(number)
             if kind == PLACED:
                 self._orders.append(number)
             if kind == PLACED or kind in _ENDS_ORDER:
                 self._turn(number, self._waiting, order, kind == PLACED)
 
-    def _file_trade(self, number: int, kind: int, bar: int, trade: int, row: tuple) -> None:
+    def _file_trade(self, number: int, kind: int, trade: int, row: tuple) -> None:
         if kind == OPENED:
             self._opened[trade] = number
             self._turn(number, self._open, trade, True)
@@ -96,7 +97,7 @@ class Book:
         self._exits.append(number)
         self._pnl.append(row[5] or 0.0)
         self._total.append((self._total[-1] if self._total else 0.0) + self._pnl[-1])
-        self._held.append(bar - self.tape.events[self._opened[trade]].bar)
+        self._held.append(_filled(self.tape.events[number]) - _filled(self.tape.events[self._opened[trade]]))
         if kind == REDUCED:
             self._of_trade.setdefault(trade, []).append(number)
         else:
@@ -186,16 +187,17 @@ class Book:
         event = self.tape.events[self._exits[i]]
         assert event.trade is not None and event.size is not None and event.price is not None
         entry = self.tape.events[self._opened[event.trade]]
-        time = self.tape.bars.time
+        time, began, ended = self.tape.bars.time, _filled(entry), _filled(event)
         return TradeRecord(
-            event.trade, event.size, entry.bar, event.bar, entry.price or 0.0, event.price, event.sl, event.tp,
+            event.trade, event.size, began, ended, entry.price or 0.0, event.price, event.sl, event.tp,
             event.pnl or 0.0, event.commission or 0.0, entry.tag, entry.ambiguous or event.ambiguous,
-            entry.reason, event.reason, int(time[entry.bar]), int(time[event.bar]),
+            entry.reason, event.reason, int(time[began]), int(time[ended]),
         )  # fmt: skip
 
     def _trade(self, trade: int, stop: int, close: float) -> TradeRecord:
         entry = self.tape.events[self._opened[trade]]
         assert entry.size is not None and entry.price is not None
+        began = _filled(entry)
         size, commission, sl, tp = entry.size, entry.commission or 0.0, entry.sl, entry.tp
         for number in self._of_trade.get(trade, ()):
             if number >= stop:
@@ -207,9 +209,9 @@ class Book:
             else:
                 sl, tp = event.sl, event.tp
         return TradeRecord(
-            trade, size, entry.bar, None, entry.price, None, sl, tp, size * (close - entry.price), commission,
+            trade, size, began, None, entry.price, None, sl, tp, size * (close - entry.price), commission,
             entry.tag,
-            entry.ambiguous, entry.reason, None, int(self.tape.bars.time[entry.bar]), None,
+            entry.ambiguous, entry.reason, None, int(self.tape.bars.time[began]), None,
         )  # fmt: skip
 
     def _order(self, order: int | None, stop: int) -> OrderRecord:
@@ -231,6 +233,11 @@ class Book:
             order, placed.trade, size, limit, stop_price, placed.sl, placed.tp, placed.tag, state, reason,
             placed.bar, at, price, placed.reason if placed.reason in ("sl", "tp") else None,
         )  # fmt: skip
+
+
+def _filled(event: Event) -> int:
+    """Return the bar of a fill; with `trade_on_close` it is the one before the broker met it."""
+    return event.bar if event.fill_bar is None else event.fill_bar
 
 
 def _move(among: dict[int, None], key: int | None, begins: bool) -> None:

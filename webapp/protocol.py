@@ -70,8 +70,9 @@ Server to client
     window     the answer to `window`, like a frame with reset: from, to, bucket, the columns, events, trades, thinned
 
     An event: number (from 0, over the run), bar_number, time, kind and those of order, trade, side, size, price, limit,
-    stop, sl, tp, commission, pnl, tag, reason that it has. Kinds: placed active changed filled cancelled rejected
-    expired opened reduced closed entry exit ruin log. (With reset and in windows: opened reduced closed rejected ruin.)
+    stop, sl, tp, commission, pnl, tag, reason that it has, and fill_bar where it is another.
+    Kinds: placed active changed filled cancelled rejected expired opened reduced closed entry exit ruin log. (With reset and in windows: opened
+    reduced closed rejected ruin.)
     A pending order: order, bar_number (placed), kind ("market", "limit", "stop", "stop-limit", "stop-loss",
     "take-profit"), side, size, limit, stop, sl, tp, tag, trade (contingent on it, or null).
     A trade: trade, side, size, entry_bar, entry_time, entry_price, exit_bar, exit_time, exit_price, pnl, sl, tp, tag
@@ -336,6 +337,8 @@ def event(time: Any, happened: Event) -> dict[str, Any]:
         value = getattr(happened, name)
         if value is not None:
             told[name] = _text(value) if name in ("tag", "reason") else value
+    if happened.fill_bar is not None and happened.fill_bar != happened.bar:
+        told["fill_bar"] = happened.fill_bar + 1
     return told
 
 

@@ -148,7 +148,7 @@ export class Chart {
 
   // Price lines and markers carry their colour: make them again.
   drop() {
-    this.markedFor = null;
+    this.markedFor = this.linedFor = null;
     for (const line of this.lines.values()) this.candles.removePriceLine(line.api);
     this.lines.clear();
     this.restyled = true;
@@ -342,7 +342,7 @@ export class Chart {
     this.markedFor = { version: marks.version, bucket: data.bucket, first: data.first, at: range.from, span };
     const groups = new Map();
     for (const event of marks.events.values()) {
-      const at = data.indexOf(event.bar_number);
+      const at = data.indexOf(event.fill_bar ?? event.bar_number); // with trade_on_close the bar before
       if (at < from || at > to) continue;
       const buys = (event.kind === "opened") === (event.side === "long");
       const key = at * 2 + (buys ? 0 : 1);
@@ -371,6 +371,8 @@ export class Chart {
 
   // Entry, sl and tp of what is open, and every pending order; each line is moved, not made anew.
   priceLines() {
+    if (this.linedFor === this.marks.version) return;
+    this.linedFor = this.marks.version;
     const wanted = new Map();
     for (const trade of this.marks.open) {
       const way = trade.side === "long" ? "Long" : "Short";

@@ -51,7 +51,7 @@ class Player {
       hello: () => this.hello(),
       onMessage: (message) => this.receive(message),
       onOpen: (failures) => this.connected(failures),
-      onLost: (failures, code) => this.lost(failures, code),
+      onLost: (failures, code, reason) => this.lost(failures, code, reason),
       onClosed: (code, reason) => this.closed(code, reason),
     });
     this.dark = matchMedia("(prefers-color-scheme: dark)");
@@ -100,9 +100,9 @@ class Player {
     if (this.panels.sort !== "time" || this.panels.list !== "trades") this.showList();
   }
 
-  lost(failures, code) {
+  lost(failures, code, reason) {
     this.windows = [];
-    const why = code === 1013 ? "The server is busy." : code === 1012 ? "The server restarts." : "The connection was lost.";
+    const why = code === 1013 ? reason || "The server is busy." : code === 1012 ? "The server restarts." : "The connection was lost.";
     this.say(`${why} Trying again${failures > 1 ? ` (attempt ${failures})` : ""}; the page stays at bar ${this.bar}.`);
     this.wait("Connecting…");
   }
@@ -225,9 +225,8 @@ class Player {
   on_error(error) {
     if (error.code === "strategy_error") {
       this.status = "failed";
-      const place = error.file ? ` (${error.file}, line ${error.line})` : "";
-      const when = error.bar ? `at bar ${error.bar}` : "before the first bar";
-      this.fail(`The strategy stopped ${when}: ${error.message}${error.message.includes(error.file ?? "\0") ? "" : place}`);
+      const place = error.file && !error.message.includes(error.file) ? ` (${error.file}, line ${error.line})` : "";
+      this.fail(`${error.message}${place}`, `The strategy stopped ${error.bar ? `at bar ${error.bar}` : "before the first bar"}`);
     } else {
       this.view?.refused();
       if (this.meta) this.say(error.message, 6000);
@@ -340,10 +339,11 @@ class Player {
     if (milliseconds) this.silence = setTimeout(() => (this.notice.hidden = true), milliseconds);
   }
 
-  fail(text) {
+  fail(text, title = "This run cannot go on") {
     this.failure = text;
     this.overlay.hidden = true;
     const box = this.element.querySelector("[data-failure]");
+    box.querySelector("h2").textContent = title;
     box.querySelector("[data-failure-text]").textContent = text;
     box.hidden = false;
   }

@@ -16,7 +16,9 @@ export function connect({ url, hello, onMessage, onOpen, onLost, onClosed }) {
     clearTimeout(retry);
     retry = 0;
     socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
+    let opened = false;
     socket.onopen = () => {
+      opened = true;
       socket.send(JSON.stringify(hello()));
       onOpen(failures);
       waiting.splice(0).forEach((message) => socket.send(message));
@@ -32,14 +34,24 @@ export function connect({ url, hello, onMessage, onOpen, onLost, onClosed }) {
       socket = null;
       if (stopped) return;
       if (DONE.has(code)) onClosed(code, reason);
-      else comeBack(code);
+      else comeBack(code, reason);
+      if (!opened) ask();
     };
   }
 
-  function comeBack(code) {
+  // A handshake that is refused says nothing to a page; a login that has ended is told by any other request.
+  async function ask() {
+    const answer = await fetch(location.href, { method: "HEAD", headers: { Accept: "*/*" } }).catch(() => null);
+    if (answer?.status !== 401 || stopped) return;
+    clearTimeout(retry);
+    retry = 0;
+    onClosed(1008, "You are logged out. Reload the page to log in again.");
+  }
+
+  function comeBack(code, reason) {
     const wait = Math.min(FIRST_WAIT * 2 ** failures, LONGEST_WAIT);
     failures += 1;
-    onLost(failures, code);
+    onLost(failures, code, reason);
     retry = setTimeout(open, wait * (0.5 + Math.random() / 2)); // jitter: a restarted server is not stormed
   }
 

@@ -72,7 +72,7 @@ def _trades(tape: Tape) -> Iterator[dict[str, Any]]:
     for trade in [*book.closed_between(0, tape.bar, book.closed_count(tape.bar)), *book.open(tape.bar)]:
         exit_bar = None if trade.exit_bar is None else trade.exit_bar + 1
         values = (
-            trade.trade + 1, trade.side, trade.size, trade.entry_bar + 1, _iso(trade.entry_time), trade.entry_price,
+            trade.trade, trade.side, trade.size, trade.entry_bar + 1, _iso(trade.entry_time), trade.entry_price,
             exit_bar, _iso(trade.exit_time), trade.exit_price, trade.pnl, trade.return_pct * 100, trade.commission,
             trade.sl, trade.tp, trade.tag, trade.exit_reason,
         )  # fmt: skip
