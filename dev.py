@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import http.client
+import ipaddress
 import json
 import os
 import re
@@ -75,6 +76,12 @@ def main(argv=None):
 def serve(host, port, server):
     """Serve until Ctrl-C: with gunicorn, and on Windows, where that does not run, with the built-in server."""
     port = free_port(host, port)
+    password = os.environ.get("TAPEDECK_PASSWORD")
+    if not password and not is_loopback(host):
+        raise Problem(
+            f"Serving {host} lets others in, and they could run strategies: that needs a password."
+            " Set TAPEDECK_PASSWORD and start again, or leave out --host to serve this machine alone."
+        )
     python = environment("requirements.txt")
     if server == "gunicorn":
         words = ["gunicorn", "--config", ROOT / "gunicorn.conf.py", "--bind", f"{bracketed(host)}:{port}", "wsgi:app"]
@@ -87,7 +94,8 @@ def serve(host, port, server):
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: child.terminate())
-    threading.Thread(target=announce, args=(child, host, port), daemon=True).start()
+    link = [python, "-m", "flask", "--app", "webapp", "login-link"] if password else None
+    threading.Thread(target=announce, args=(child, host, port, link, environ), daemon=True).start()
     try:
         return child.wait()
     except KeyboardInterrupt:
@@ -314,8 +322,15 @@ def free_port(host, port):
         return probe.getsockname()[1]
 
 
-def announce(child, host, port):
-    """Print the address once it answers."""
+def is_loopback(host):
+    """Say whether only this machine reaches `host`."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def announce(child, host, port, link=None, environ=None):
+    """Print the address once it answers; with a password, what logs in at once (the program `link` prints it)."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     while child.poll() is None:
         connection = http.client.HTTPConnection(reachable, port, timeout=5)
@@ -323,6 +338,9 @@ def announce(child, host, port):
             connection.request("GET", "/healthz")
             connection.getresponse()
             print(f"\nTapedeck is at http://{bracketed(reachable)}:{port}  (Ctrl-C ends it)\n", flush=True)
+            if link:
+                made = subprocess.run([str(w) for w in link], cwd=ROOT, env=environ, capture_output=True, text=True)
+                print(f"Log in here, once, within ten minutes: {made.stdout.strip()}\n", flush=True)
             return
         connection.close()
         time.sleep(0.1)

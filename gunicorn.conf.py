@@ -4,13 +4,18 @@ TAPEDECK_HOST, TAPEDECK_PORT, WEB_CONCURRENCY and TAPEDECK_THREADS change what t
 """
 
 import contextlib
+import ipaddress
 import os
+import shutil
 import socket
 import struct
+import tempfile
 import threading
 import time
 
 HEAD = 8  # s for a client to send more of a request
+
+_shared = None  # the folder that was made for /metrics
 
 bind = f"{os.environ.get('TAPEDECK_HOST', '127.0.0.1')}:{os.environ.get('TAPEDECK_PORT', '8000')}"
 worker_class = "gthread"
@@ -27,6 +32,32 @@ accesslog = os.environ.get("TAPEDECK_ACCESS_LOG") or None
 os.environ.setdefault("TAPEDECK_MAX_STREAMS", str(max(1, threads - 16)))
 
 
+def on_starting(server):
+    """Refuse to serve others without a password; make the folder in which workers share what /metrics tells."""
+    if not os.environ.get("TAPEDECK_PASSWORD") and (open_to := [a for a in server.cfg.address if not _is_local(a)]):
+        host = open_to[0][0]
+        raise SystemExit(
+            f"Tapedeck does not serve {host} without a password: whoever reaches it can run strategies.\n"
+            "Set TAPEDECK_PASSWORD, or bind to 127.0.0.1 for this machine alone."
+        )
+    global _shared
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        _shared = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tapedeck-metrics-")
+
+
+def on_exit(server):
+    """Remove that folder."""
+    if _shared:
+        shutil.rmtree(_shared, ignore_errors=True)
+
+
+def child_exit(server, worker):
+    """Count what a worker that has ended had open no longer."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
+
+
 def post_fork(server, worker):
     """Give clients that send half a request no thread for longer than HEAD seconds."""
     for listener in worker.sockets:
@@ -39,6 +70,15 @@ def post_worker_init(worker):
     """Close in threads, and tell the streams when this worker is to stop."""
     _close_beside_the_accept_loop()
     threading.Thread(target=_drain_when_stopped, args=(worker,), name="drain", daemon=True).start()
+
+
+def _is_local(address):
+    """Say whether only this machine can reach `address`: a path of a Unix socket, a descriptor, or a host and port."""
+    if not isinstance(address, tuple):
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(address[0]).is_loopback
+    return address[0] == "localhost"
 
 
 def _close_beside_the_accept_loop():

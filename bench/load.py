@@ -1,7 +1,7 @@
 """Load: how many streams at 1x the server holds on time, beside a bare asyncio server that sends as much.
 
 The clients run in a process of their own, on the same cores, and read at once. A bar is late by how much later it came
-than on the stream's own schedule, which its earliest bar sets.
+than on the stream's own schedule, which its earliest bar sets. Memory is that of the processes that serve.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import runpy
 import subprocess
 import sys
 import time
@@ -17,22 +18,23 @@ from contextlib import contextmanager
 
 import numpy as np
 import psutil
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
+from bench.clients import INTERVAL, Reader, watch
 from bench.kit import ROOT, served, table
 
-INTERVAL = 0.05  # s a bar
 MESSAGE = "x" * 250
-LEVELS = (100, 200, 400, 600, 800)
-AT_ONCE = 20  # clients that connect at the same time
+LEVELS = (1, 100, 200, 400, 800)
+PATH = "/ws/backtest/stream/"
+SETTINGS = {"TAPEDECK_LOG_LEVEL": "ERROR", "TAPEDECK_STREAMS_PER_ADDRESS": "0"}
+RUN = {"interval": "1m", "period": "max", "strategy": "sma_cross"}
+DAILY = {"symbol": "AAPL", "interval": "1d", "period": "6mo", "strategy": "sma_cross", "speed": 0.25}
 
 
 def main(argv: list[str]) -> int:
     """Measure each level with the server as shipped, then with the bare one."""
     if argv[:1] == ["clients"]:
-        print(json.dumps(asyncio.run(_clients(argv[1], int(argv[2]), float(argv[3]), argv[4] == "ours"))))
-        return 0
+        return _clients(argv[1], int(argv[2]), float(argv[3]), json.loads(argv[4]))
     if argv[:1] == ["bare"]:
         asyncio.run(_bare())
         return 0
@@ -40,32 +42,44 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--streams", type=int, nargs="*", default=LEVELS, help="levels to measure")
     parser.add_argument("--seconds", type=float, default=10, help="how long each level is watched")
     options = parser.parse_args(argv)
+    print(f"\n{shipped()}", flush=True)
     rows = []
-    with served(TAPEDECK_LOG_LEVEL="ERROR") as url:
+    with served(**SETTINGS) as url:
+        kept = weight(url)
         for streams in options.streams:
-            rows.append(("gunicorn as shipped", *level(url, streams, options.seconds, "ours")))
+            bars = int((options.seconds + streams / 20) / INTERVAL) + 200
+            rows.append(("gunicorn as shipped", *level(url + PATH, streams, options.seconds, RUN | {"symbol": f"SYNTH:{bars}"})))
     with bare() as url:
         for streams in options.streams:
-            rows.append(("bare websockets", *level(url, streams, options.seconds, "bare")))
-    columns = ("server", "streams", "p50 late", "p99 late", "worst", "messages a second", "memory a stream")
+            rows.append(("bare websockets", *level(url, streams, options.seconds, None)))
+    columns = ("server", "streams", "p50 late", "p99 late", "worst", "messages a second")
     table("Streams at 1x (20 bars a second each)", columns, rows)
+    table("Memory", ("what", "measured", "goal"), [("a stream of 122 daily bars", f"{kept / 1024:.0f} KiB", "150 KB")])
     return 0
 
 
-def level(url: str, streams: int, seconds: float, kind: str) -> tuple[str, ...]:
+def level(url: str, streams: int, seconds: float, config: dict | None) -> tuple[str, ...]:
     """Return what so many streams measured."""
+    words = [sys.executable, "-m", "bench.load", "clients", url, str(streams), str(seconds), json.dumps(config)]
+    told = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if told.returncode:
+        return str(streams), "failed", "", "", ""
+    p50, p99, worst, rate = json.loads(told.stdout.strip().splitlines()[-1])
+    return str(streams), f"{p50:.1f} ms", f"{p99:.1f} ms", f"{worst:.0f} ms", f"{rate:,.0f}"
+
+
+def weight(url: str, streams: int = 200) -> float:
+    """Return the bytes that the server holds for a stream of 122 daily bars, once it is warm."""
     port = int(url.rsplit(":", 1)[1])
+    first = [Reader(url + PATH, DAILY) for _ in range(20)]
+    time.sleep(1)
     before = memory(port)
-    words = [sys.executable, "-m", "bench.load", "clients", url.replace("http", "ws"), str(streams), str(seconds), kind]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as clients:
-        time.sleep(seconds / 2 + streams / 100)
-        held = memory(port)
-        out, _ = clients.communicate()
-    if clients.returncode:
-        return str(streams), "failed", "", "", "", ""
-    told = json.loads(out.strip().splitlines()[-1])
-    late = (f"{told['p50']:.1f} ms", f"{told['p99']:.1f} ms", f"{told['worst']:.0f} ms")
-    return str(told["streams"]), *late, f"{told['rate']:,.0f}", f"{max(0, held - before) / streams / 1024:.0f} KiB"
+    more = [Reader(url + PATH, DAILY) for _ in range(streams)]
+    time.sleep(1)
+    held = memory(port) - before
+    for reader in first + more:
+        reader.socket.close()
+    return held / streams
 
 
 def memory(port: int) -> int:
@@ -80,52 +94,17 @@ def memory(port: int) -> int:
     return found
 
 
-async def _clients(url: str, streams: int, seconds: float, ours: bool) -> dict[str, float]:
-    gate = asyncio.Semaphore(AT_ONCE)
-    bars = int((seconds + streams / 40) / INTERVAL) + 40
-    arrivals: list[list[float]] = []
-    reading = asyncio.Event()
-
-    async def one() -> None:
-        times: list[float] = []
-        async with gate:
-            path = "/ws/backtest/stream/" if ours else "/"
-            socket = await connect(url + path, compression=None, open_timeout=60, ping_interval=None)
-            if ours:
-                config = {"symbol": f"SYNTH:{bars}", "interval": "1m", "period": "max", "strategy": "sma_cross"}
-                await socket.send(json.dumps({"action": "start_backtest", "config": config}))
-                await socket.recv()
-        arrivals.append(times)
-        async for message in socket:
-            if message[:16] == '{"type":"candle"' or not ours:
-                times.append(time.perf_counter())
-            if reading.is_set():
-                break
-        await socket.close()
-
-    tasks = [asyncio.create_task(one()) for _ in range(streams)]
-    while len(arrivals) < streams and not any(task.done() for task in tasks):
-        await asyncio.sleep(0.05)
-    started = time.perf_counter()
-    await asyncio.sleep(seconds)
-    reading.set()
-    failed = [result for result in await asyncio.gather(*tasks, return_exceptions=True) if result]
-    if failed:
-        raise SystemExit(f"{len(failed)} of {streams} streams failed: {failed[0]!r}")
-    late = np.concatenate([_lateness(np.array(times), started) for times in arrivals])
-    return {
-        "streams": streams,
-        "p50": float(np.percentile(late, 50)),
-        "p99": float(np.percentile(late, 99)),
-        "worst": float(late.max()),
-        "rate": len(late) / seconds,
-    }
+def shipped() -> str:
+    """Return the settings of the workers, as gunicorn.conf.py has them."""
+    names = ("worker_class", "workers", "threads")
+    found = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    return "gunicorn.conf.py: " + ", ".join(f"{name} {found[name]}" for name in names)
 
 
-def _lateness(times: np.ndarray, since: float) -> np.ndarray:
-    """Return by how many ms each bar from `since` on was late."""
-    offsets = (times - np.arange(len(times)) * INTERVAL) * 1000
-    return (offsets - offsets.min())[times >= since]
+def _clients(url: str, streams: int, seconds: float, config: dict | None) -> int:
+    late, rate = watch(url, streams, seconds, config)
+    print(json.dumps([*np.percentile(late, (50, 99)), late.max(), rate]))
+    return 0
 
 
 async def _bare() -> None:

@@ -217,6 +217,12 @@ class Playhead:
             self._anchor = (now, float(self.bar + self._bundle()))
         return int(min(math.floor(self._exact(now) + 1e-6), self._limit()))
 
+    def late(self, now: float) -> float | None:
+        """Return how many seconds ago this bar fell due, None when play keeps no time."""
+        if self.speed == INSTANT or self.travelling:
+            return None
+        return max(0.0, (self._exact(now) - self.bar) / self.rate)
+
     def advance(self, bar: int, reason: str | None = None) -> None:
         """Play on to `bar`, pausing there when there is a `reason`."""
         self.bar, self.reason = bar, reason

@@ -115,7 +115,7 @@ def test_every_requirement_is_used():
 
 def test_what_the_code_imports_is_required():
     packages = packages_distributions()
-    through_others = {"werkzeug", "markupsafe", "wtforms", "wsproto", "requests", "curl-cffi"}  # Flask brings, ...
+    through_others = {"click", "itsdangerous", "werkzeug", "markupsafe", "wtforms", "wsproto", "requests", "curl-cffi"}  # Flask brings, ...
     assert {normal(packages[name][0]) for name in outside_modules()} - through_others <= required()
 
 

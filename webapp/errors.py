@@ -8,20 +8,32 @@ import secrets
 from flask import Flask, Response, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from engine.errors import EngineError, FeedUnavailable
+from engine.remote import Busy, Unavailable
+from webapp import metrics
 from webapp.store import StoreError, UnknownRun
 
 log = logging.getLogger(__name__)
 
+
+class Slower(TooManyRequests):
+    """Somebody does something too often; `seconds` says when to come back."""
+
+    def __init__(self, message: str, seconds: int):
+        super().__init__(message, retry_after=seconds)
+
+
 TITLES = {
     400: "That request was not understood",
+    401: "This needs a login",
     403: "That request was refused",
     404: "Nothing is here",
     405: "That is not done here",
     413: "That is too much at once",
     422: "That cannot be run",
+    429: "Not so fast",
     503: "Not just now",
 }
 MESSAGES = {
@@ -54,12 +66,14 @@ def number_request() -> None:
 def send_number(response: Response) -> Response:
     """Send the request's id along; whoever reports a problem can name it."""
     response.headers["X-Request-Id"] = g.get("request_id", "-")
+    metrics.requests.labels(str(response.status_code)).inc()
     return response
 
 
 def refuse(error: EngineError) -> ResponseReturnValue:
     """Show what an EngineError says; it was written to be shown."""
     status = status_of(error)
+    metrics.errors.labels("page", error.code).inc()
     if status >= 500:
         log.error("%s: %s", error.code, error.message, exc_info=error)
     return show(status, error.message)
@@ -69,7 +83,7 @@ def status_of(error: EngineError) -> int:
     """Return the HTTP status that fits `error`."""
     if isinstance(error, UnknownRun):
         return 404
-    return 503 if isinstance(error, StoreError | FeedUnavailable) else 422
+    return 503 if isinstance(error, StoreError | FeedUnavailable | Busy | Unavailable) else 422
 
 
 def refuse_token(error: CSRFError) -> ResponseReturnValue:
@@ -81,7 +95,7 @@ def refuse_http(error: HTTPException) -> ResponseReturnValue:
     """Put an HTTP error into words; Werkzeug's own pages stay out of sight."""
     if error.response is not None or error.code is None or error.code < 400:
         return error  # a redirect
-    own_words = error.code in (400, 403) and error.description not in (None, type(error).description)
+    own_words = error.code in (400, 403, 429) and error.description not in (None, type(error).description)
     message = error.description if own_words else MESSAGES.get(error.code)
     response = make_response(show(error.code, message or "Go back, reload the page and try again."))
     for name, value in error.get_headers():
@@ -93,6 +107,7 @@ def refuse_http(error: HTTPException) -> ResponseReturnValue:
 def fail(error: Exception) -> ResponseReturnValue:
     """Log a bug of ours with its traceback, and show the visitor the id to report."""
     log.exception("failed on %s %s", request.method, request.path)
+    metrics.errors.labels("page", "bug").inc()
     return show(500, "Something went wrong on the server. Nothing that was stored is lost. Its log has the details.")
 
 
@@ -100,6 +115,8 @@ def show(status: int, message: str) -> ResponseReturnValue:
     """Return the error page; for htmx the notice alone, which goes to the top of the page it came from."""
     words = {"title": TITLES.get(status, "That did not work"), "message": message, "request_id": g.get("request_id")}
     headers = {"Vary": "HX-Request"}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="Tapedeck"'
     if status == 503:
         headers["Retry-After"] = "5"
     if wants_fragment():

@@ -1,40 +1,89 @@
-"""The server's log: one line a message on standard error, with the id of the request that it belongs to."""
+"""The server's log: one entry a message on standard error, with the ids of the request and run that it belongs to."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+import time
 from typing import TextIO
 
 from flask import Flask, g, has_request_context
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
+FORMAT = "%(asctime)s %(levelname)s %(name)s [%(ids)s] %(message)s"
 
 
 def start(app: Flask) -> None:
     """Send what `webapp` and `engine` say to standard error, unless the host has set up logging itself."""
     level = logging.getLevelNamesMapping().get(str(app.config["LOG_LEVEL"]).upper(), logging.INFO)
+    as_json = str(app.config["LOG_FORMAT"]).strip().lower() == "json"
     for name in ("webapp", "engine"):
         logger = logging.getLogger(name)
         logger.setLevel(level)
         if not logger.handlers:
-            logger.addHandler(_handler())
+            ours = Stderr()
+            ours.addFilter(Ids())
+            logger.addHandler(ours)
+    ours = [handler for name in ("webapp", "engine") for handler in logging.getLogger(name).handlers]
+    servers = [
+        handler for name in ("gunicorn.error", "gunicorn.access") for handler in logging.getLogger(name).handlers
+    ]
+    for handler in ours:
+        if isinstance(handler, Stderr):
+            handler.setFormatter(Json() if as_json else Lines(FORMAT))
+    for handler in servers if as_json else []:
+        handler.setFormatter(Json())
 
 
-class RequestId(logging.Filter):
-    """Give every record a `request_id`, "-" outside a request."""
+def about(run_id: str) -> None:
+    """Put the id of a run on all that this request logs from now on."""
+    if has_request_context():
+        g.run_id = run_id
+
+
+def _handlers(*names: str) -> list[logging.Handler]:
+    return [handler for name in names for handler in logging.getLogger(name).handlers]
+
+
+class Ids(logging.Filter):
+    """Give every record `request_id` and `run_id`, "-" where there is none, and both in `ids`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not hasattr(record, "request_id"):
-            record.request_id = g.get("request_id", "-") if has_request_context() else "-"
+        for name in ("request_id", "run_id"):
+            if not hasattr(record, name):
+                setattr(record, name, g.get(name, "-") if has_request_context() else "-")
+        request, run = record.__dict__["request_id"], record.__dict__["run_id"]
+        record.ids = request if run == "-" else f"{request} {run}"
         return True
 
 
-class OneLine(logging.Formatter):
-    """Keep a message on its line: text from a visitor cannot forge a second entry."""
+class Lines(logging.Formatter):
+    """Text: a message keeps to its line and a traceback is set in, so that nobody's text can look like an entry."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: object) -> str:
+        return "\n".join("    " + visible(line) for line in super().formatException(ei).splitlines())  # type: ignore[arg-type]
+
+
+class Json(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, request, run, error (the traceback)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "process": record.process,
+        }
+        for name in ("request", "run"):
+            if (value := record.__dict__.get(f"{name}_id", "-")) != "-":
+                entry[name] = value
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
 
 
 class Stderr(logging.StreamHandler):
@@ -52,8 +101,6 @@ class Stderr(logging.StreamHandler):
         """Ignore it: there is only one."""
 
 
-def _handler() -> logging.Handler:
-    handler = Stderr()
-    handler.addFilter(RequestId())
-    handler.setFormatter(OneLine(FORMAT))
-    return handler
+def visible(text: str) -> str:
+    """Return `text` with what would move the cursor, end the line or hide on a terminal written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -10,7 +10,7 @@ from typing import Any
 from engine.errors import EngineError, StrategyError
 from engine.playback import FAILED, FORWARD, Move, Playhead, play
 from engine.statistics import Live
-from webapp import forms, panels, protocol, runs, services, sockets
+from webapp import forms, logs, metrics, panels, protocol, runs, services, sockets
 from webapp.book import SORTS
 from webapp.protocol import Refused, Start
 from webapp.sockets import Channel, Ended
@@ -40,6 +40,7 @@ class Player:
         self.channel = channel
         self.services = services()
         self.stored = self._run(start)
+        logs.about(self.stored.id)
         wanted = self.stored.config.speed if start.speed is None else forms.read_speed(start.speed)
         self.frames = start.frames
         self._between_stats = STATS if start.frames else PLAIN_STATS
@@ -68,6 +69,7 @@ class Player:
         bars = len(self.tape.bars)
         config = self.stored.config
         log.info("stream started: run %s, %s on %s, %d bars", self.stored.id, config.strategy, config.symbol, bars)
+        metrics.simulating.inc()
         try:
             self._send(protocol.metadata(self.stored, self.tape, self.head))
             for move in play(self.simulation, self.head, self.listen):
@@ -78,6 +80,7 @@ class Player:
             self._tell_failure(error)
         finally:
             self.simulation.close()
+            metrics.simulating.dec()
             if self.head.bar or self.head.played:
                 self._keep(lambda: self.services.store.save_playhead(self.stored.id, self.head.bar))
 
@@ -92,7 +95,11 @@ class Player:
         elif move.kind == FORWARD:
             self._send_bars(move.frame.start, move.frame.stop)
         resting = not self.head.playing
+        if move.kind == FORWARD:
+            metrics.bars.inc(move.frame.stop - move.frame.start)
         if resting or move.kind != FORWARD or time.monotonic() - self._counted[1] >= self._between_stats:
+            if not resting and move.kind == FORWARD and (late := self.head.late(time.monotonic())) is not None:
+                metrics.lateness.observe(late)
             self._send_stats(throttle=resting and self.head.status == "paused")
         if self._owes_state or (self.head.status != self._told_status and (self.head.hold or self.head.reason)):
             self._send_state()
@@ -139,11 +146,12 @@ class Player:
         """Keep the results, and say once that the run has ended."""
         self._completed = True
         bars = len(self.tape.bars)
-        metrics = protocol.figures(Live(self.tape).at(bars))  # afresh: a replay's must be equal, wherever it began
+        figures = protocol.figures(Live(self.tape).at(bars))  # afresh: a replay's must be equal, wherever it began
         trades = self.windows.book.closed_between(0, bars, newest=1000)
-        self._keep(lambda: self.services.store.complete(self.stored.id, protocol.results(self.tape, metrics, trades)))
+        self._keep(lambda: self.services.store.complete(self.stored.id, protocol.results(self.tape, figures, trades)))
         log.info("completed: %d bars (run %s)", bars, self.stored.id)
-        self._send({"type": "complete", "total_bars": bars, "metrics": metrics, "run": self.stored.id})
+        metrics.simulations.labels("completed").inc()
+        self._send({"type": "complete", "total_bars": bars, "metrics": figures, "run": self.stored.id})
 
     def _tell_failure(self, error: EngineError | None) -> None:
         if error is None:
@@ -182,8 +190,10 @@ class Player:
         while text is not None:
             if sockets.switchboard.draining:
                 raise Ended(sockets.RESTART, "The server restarts. Reconnect to go on.")
+            if self.channel.dismissed:
+                raise self.channel.dismissed
             if self.channel.flooded:
-                raise Ended(sockets.POLICY, "Too many messages.")
+                raise Ended(sockets.POLICY, sockets.FLOODED)
             if text != "":
                 self._obey(text)
             text = self.channel.receive(0)
@@ -216,6 +226,7 @@ class Player:
             self._refusals = 0
         except EngineError as error:
             self._refusals += 1
+            metrics.errors.labels("stream", error.code).inc()
             self._send(protocol.error(error))
             if self._refusals >= REFUSALS:
                 raise Ended(sockets.POLICY, "Too many messages that could not be followed.") from error
@@ -296,6 +307,8 @@ class Player:
             self.head.seek(bar if self.frames else bar - 1)
 
     def _fail(self, error: EngineError) -> None:
+        metrics.simulations.labels("failed").inc()
+        metrics.errors.labels("stream", error.code).inc()
         log.warning("run %s: %s", self.stored.id, error.message, exc_info=error.__cause__)
         self._keep(lambda: self.services.store.fail(self.stored.id, error))
 

@@ -6,12 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog, Entry
-from engine.errors import StrategyError
+from engine.errors import ConfigError, StrategyError
 from engine.remote import RemoteSimulation
 from engine.simulation import Simulation
 from engine.statistics import Live
 from engine.tape import Tape
-from webapp import forms
+from webapp import forms, metrics
 from webapp.store import Run
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def create(services: Services, values: Any, *, key: str | None = None) -> Run:
         key: the form's one-time key.
     Raises:
         Invalid: fields are at fault.
+        ConfigError: there are more bars than may be in a run.
         DataError: the bars cannot be had.
         StoreError: the run cannot be stored.
     """
@@ -33,7 +34,15 @@ def create(services: Services, values: Any, *, key: str | None = None) -> Run:
     bars = services.feeds.load(
         config.symbol, config.interval, period=config.period, start=config.start_date, end=config.end_date
     )
-    return services.store.create_run(config, bars, services.catalog.find(config.strategy), key=key)
+    if len(bars) > services.max_bars:
+        raise ConfigError(
+            f"{len(bars):,} bars are more than this server plays in a run ({services.max_bars:,}). "
+            "Choose a shorter period, or a longer interval.",
+            field="symbol" if ":" in config.symbol else "start_date" if config.start_date else "period",
+        )
+    run = services.store.create_run(config, bars, services.catalog.find(config.strategy), key=key)
+    metrics.runs.inc()
+    return run
 
 
 def open_simulation(services: Services, run: Run, patience: float | None = None) -> Simulation | RemoteSimulation:
@@ -46,6 +55,7 @@ def open_simulation(services: Services, run: Run, patience: float | None = None)
         StrategyError: the strategy's `init` failed.
         ConfigError: the strategy as it was stored does not import any more.
     """
+    metrics.simulations.labels("started").inc()
     config, bars = run.config, services.store.bars(run)
     if services.pool is not None:
         entry = _unchanged(services, run) or _stored(services, run)

@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import settings
+from webapp import access, settings
 
 HTMX_URL = "https://cdn.jsdelivr.net/npm/htmx.org@4.0.1/dist/htmx.min.js"
 HTMX_INTEGRITY = "sha384-Qp9rdC8H7EqOoX+nR0P3RPG2Noji+qdwJlGpfzwQJsfOpp3sGwIdSP9xO3+UlEhn"
@@ -43,13 +43,15 @@ def guard(app: Flask) -> None:
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     csrf.init_app(app)
-    app.before_request(check_request)
+    app.before_request(check_host)
+    app.before_request(access.check)
+    app.before_request(check_origin)
     app.after_request(add_headers)
     app.context_processor(lambda: {"htmx_url": HTMX_URL, "htmx_integrity": HTMX_INTEGRITY})
 
 
-def check_request() -> None:
-    """Refuse a request that another site could have sent in the visitor's name."""
+def check_host() -> None:
+    """Refuse a request for a name that is not ours: the browser may have been led here by another site's."""
     host = request.environ.get("HTTP_HOST", "")
     if not host_allowed(host):
         # The name is not echoed: whoever sent it chose it. A rebound name reads nothing useful here.
@@ -58,11 +60,16 @@ def check_request() -> None:
             "This server does not answer to that host name. "
             "Use the address that it printed, or add the name to TAPEDECK_HOSTS."
         )
+
+
+def check_origin() -> None:
+    """Refuse a change that another site could have sent in the visitor's name."""
     if request.method not in SAFE_METHODS:
         if not same_site(request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin"), request.host_url):
             log.warning("refused a %s from origin %r", request.method, request.headers.get("Origin", "")[:100])
             raise Forbidden("This request came from another site. Open Tapedeck itself and send the form from there.")
-        if request.url_rule is not None and current_app.config["WTF_CSRF_ENABLED"]:  # else 404 or 405 says more
+        # An unknown address is a 404 or 405. What brings the password itself brings no cookie's authority.
+        if request.url_rule is not None and current_app.config["WTF_CSRF_ENABLED"] and not g.bearer:
             csrf.protect()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,17 @@ DEFAULTS: dict[str, Any] = {
     "PORT": 8000,  # port that the server listens on
     "HOSTS": "",  # further host names that browsers may use, separated by commas; loopback names always may
     "PROXIES": 0,  # reverse proxies in front whose X-Forwarded-* headers are believed
+    "PASSWORD": "",  # asked for at the door; without one only this machine is answered
+    "LOGIN_DAYS": 30.0,  # days that a login lasts
     "YAHOO": True,  # ask Yahoo for bars that no file holds
     "LOG_LEVEL": "INFO",  # least severe message in the server's log
+    "LOG_FORMAT": "text",  # how the log is written: text, or json with one object a line
     "RUNS_PER_PAGE": 25,  # runs on a page of the history
     "MAX_CONTENT_LENGTH": 65_536,  # bytes in a posted form
     "MAX_STREAMS": 1000,  # streams that a process plays at once; gunicorn.conf.py sets 16 fewer than it has threads
+    "STREAMS_PER_ADDRESS": 100,  # streams that a process plays to one address at once; 0: no limit
+    "MAX_BARS": 2_000_000,  # bars in a run
+    "MAX_QUEUE": 1000,  # runs that may wait in a process to be simulated
     "LOCK_TIMEOUT": 5.0,  # seconds to wait for another writer of the database
     "ISOLATION": "process",  # where strategies run: in a process of their own, or "none" for debugging them
     "SECONDS_PER_BAR": 10.0,  # seconds that a strategy may take for a bar before its run is ended
@@ -41,6 +48,12 @@ FIXED: dict[str, Any] = {
 }
 
 
+def texts() -> dict[str, str]:
+    """Return the settings from the environment that are text, as they were written: 1e5 is a fine password."""
+    names = (name for name, default in DEFAULTS.items() if isinstance(default, str))
+    return {name: os.environ[f"TAPEDECK_{name}"] for name in names if f"TAPEDECK_{name}" in os.environ}
+
+
 def folders(config: dict[str, Any]) -> tuple[Path, Path, Path]:
     """Return the absolute HOME, DATA_DIR and STRATEGIES_DIR; a relative one starts at the current folder."""
     home, data, strategies = (Path(str(config[name])).expanduser() for name in ("HOME", "DATA_DIR", "STRATEGIES_DIR"))
@@ -52,7 +65,7 @@ def pool(config: dict[str, Any]) -> Pool | None:
     if str(config["ISOLATION"]).strip().lower() == "none":
         return None
     limits = Limits(float(config["SECONDS_PER_BAR"]), int(float(config["STRATEGY_MEMORY"]) * 1024**2))
-    return shared(limits)
+    return shared(limits, int(config["MAX_QUEUE"]))
 
 
 def database_url(config: dict[str, Any]) -> str:
@@ -69,6 +82,17 @@ def host_names(config: dict[str, Any]) -> frozenset[str]:
     more = [str(config["HOST"]), *str(config["HOSTS"] or "").split(",")]
     names = {name.strip().lower().strip("[]") for name in more} - {"", "0.0.0.0", "::"}
     return frozenset({"localhost", "127.0.0.1", "::1"} | names)
+
+
+def password(config: dict[str, Any]) -> str:
+    """Return the password, empty when there is none."""
+    return str(config["PASSWORD"] or "")
+
+
+def own_url(config: dict[str, Any]) -> str:
+    """Return the address at which this machine reaches the server."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(config["HOST"]), str(config["HOST"]))
+    return f"http://{f'[{host}]' if ':' in host else host}:{config['PORT']}"
 
 
 def is_on(value: Any) -> bool:

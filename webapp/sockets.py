@@ -31,6 +31,7 @@ CHUNK = 65_536  # bytes a write
 MESSAGE = 65_536  # bytes in a message from a client
 WAITING = 256  # messages from a client that may wait
 RATE = 1000, 10.0  # messages from a client in so many seconds
+FLOODED = f"Too many messages: at most {RATE[0]:,} in {RATE[1]:g} seconds, and {WAITING} that wait. Send fewer."
 FAREWELL = 1.0  # s for the other side to answer our Close
 
 DONE, POLICY, BROKEN, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
@@ -181,6 +182,7 @@ class Channel:
         self._line: Line = ws.sock
         self._inbox: Inbox = ws.input_buffer
         self.said = self.sent = time.monotonic()  # last message; last write of any kind
+        self.dismissed: Ended | None = None  # how the stream is to end, when another thread wants it to
 
     @property
     def flooded(self) -> bool:
@@ -214,6 +216,13 @@ class Channel:
         self._inbox.wake()
         self._ws.event.set()
 
+    def dismiss(self, reason: str) -> None:
+        """Let the handler end the stream with POLICY, from another thread; told twice, end the connection."""
+        if self.dismissed is not None:
+            self.end()
+        self.dismissed = Ended(POLICY, reason)
+        self.wake()
+
     def close(self, code: int = DONE, reason: str = "") -> None:
         """Say goodbye, let the other side answer, and end the connection."""
         with suppress(*GONE):
@@ -245,24 +254,29 @@ class Switchboard:
 
     def __init__(self) -> None:
         self.draining = False
-        self._open: set[Channel] = set()
+        self._open: dict[Channel, str] = {}  # and whose it is
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, channel: Channel, limit: int) -> bool:
-        """Count `channel` in, unless there are `limit` already."""
+    def add(self, channel: Channel, limit: int, address: str = "", each: int = 0) -> None:
+        """Count `channel` in, unless there are `limit` already, or `each` (0: any number) of the same address.
+
+        Raises:
+            Ended: with LATER, and what to do.
+        """
         with self._lock:
             if len(self._open) >= limit:
-                return False
-            self._open.add(channel)
-            return True
+                raise Ended(LATER, f"This server plays {limit:,} streams, and no more. Try again in a while.")
+            if each and sum(one == address for one in self._open.values()) >= each:
+                raise Ended(LATER, f"Your address plays {each:,} streams, and may play no more. Close one of them.")
+            self._open[channel] = address
 
     def remove(self, channel: Channel) -> None:
         """Count it out."""
         with self._lock:
-            self._open.discard(channel)
+            self._open.pop(channel, None)
 
     def drain(self, patience: float = 1.5) -> None:
         """Ask every handler to close with 1012; after `patience` seconds end what is still open."""

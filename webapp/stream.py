@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, current_app, g, request
 from flask_sock import Sock
 
 from engine.errors import EngineError
-from webapp import protocol, security, sockets
+from engine.remote import Busy
+from webapp import access, metrics, protocol, security, sockets
 from webapp.player import Player
 from webapp.sockets import GONE, Channel, Ended
 
@@ -31,8 +32,10 @@ def admit() -> None:
     """Answer a handshake that must not become a socket, while HTTP can still be spoken."""
     origin = request.headers.get("Origin")
     ours = security.same_site(request.headers.get("Sec-Fetch-Site"), origin, request.host_url)
-    # A client without an Origin is not a browser: no page made it come, but whoever it is must be on this machine.
-    sockets.check_handshake(request.environ, ours and (origin is not None or sockets.is_loopback(request.remote_addr)))
+    # A client without an Origin is not a browser: no page made it come. Whoever it is must be on this machine, or have
+    # got past the login.
+    known = access.logins() is not None or sockets.is_loopback(request.remote_addr)
+    sockets.check_handshake(request.environ, ours and (origin is not None or known))
 
 
 @sock.route("/ws/backtest/stream/", bp=bp)
@@ -41,8 +44,7 @@ def stream(ws: Any) -> None:
     channel = Channel(ws)
     code, reason = sockets.DONE, ""
     try:
-        if not sockets.switchboard.add(channel, int(current_app.config["MAX_STREAMS"])):
-            raise Ended(sockets.LATER, "Too many streams are open. Try again in a while.")
+        _admit(channel)
         _serve(channel)
     except Ended as end:
         code, reason = end.code, end.reason
@@ -50,10 +52,34 @@ def stream(ws: Any) -> None:
         pass
     except Exception:  # Flask's error page must not be written down an open socket
         log.exception("the stream failed")
+        metrics.errors.labels("stream", "bug").inc()
         code, reason = sockets.BROKEN, "Something went wrong on the server."
     finally:
-        sockets.switchboard.remove(channel)
+        _dismiss(channel)
         channel.close(code, reason)
+
+
+def _admit(channel: Channel) -> None:
+    limit, each = (int(current_app.config[name]) for name in ("MAX_STREAMS", "STREAMS_PER_ADDRESS"))
+    try:
+        sockets.switchboard.add(channel, limit, request.remote_addr or "", each)
+    except Ended as end:
+        metrics.streams_refused.inc()
+        log.warning("a stream of %s was sent away: %s", request.remote_addr, end.reason)
+        raise
+    metrics.streams.inc()
+    metrics.streams_started.inc()
+    g.counted = True
+    if (known := access.logins()) is not None and g.login:
+        known.watch(channel, g.login)
+
+
+def _dismiss(channel: Channel) -> None:
+    sockets.switchboard.remove(channel)
+    if g.get("counted"):
+        metrics.streams.dec()
+    if (known := access.logins()) is not None:
+        known.unwatch(channel)
 
 
 def _serve(channel: Channel) -> None:
@@ -62,7 +88,10 @@ def _serve(channel: Channel) -> None:
         text = _first(channel)
         start = protocol.read_start(protocol.parse(text))
         player = Player(channel, start)
+    except Busy as error:  # not a refusal: the same message is welcome later
+        raise Ended(sockets.LATER, error.message) from error
     except EngineError as error:
+        metrics.errors.labels("stream", error.code).inc()
         channel.send(protocol.dumps(protocol.error(error)))
         raise Ended(sockets.POLICY, error.message) from error
     player.run()
@@ -72,6 +101,8 @@ def _first(channel: Channel) -> str | bytes:
     if sockets.switchboard.draining:
         raise Ended(sockets.RESTART, "The server restarts.")
     text = channel.receive(PATIENCE)
+    if channel.dismissed:
+        raise channel.dismissed
     if text is None:
         raise Ended(sockets.POLICY, "No message came to start a run.")
     if text == "" and sockets.switchboard.draining:

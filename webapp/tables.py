@@ -49,3 +49,11 @@ results = Table(
     Column("completed", Float, nullable=False),  # epoch seconds
     Column("content", JSON, nullable=False),  # statistics, trades, a reduced equity curve
 )
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the token in the visitor's cookie, or of a used link
+    Column("proof", String(64), nullable=False),  # of the password that it was made with, keyed with the secret
+    Column("expires", Float, nullable=False),  # epoch seconds
+)

@@ -33,6 +33,7 @@ class Feeds:
         yahoo_url: another server that answers as Yahoo does.
         yahoo_patience: seconds after which an answer is given up.
         clock: the time of day in epoch seconds, for the age of what is kept.
+        asked: told each time that Yahoo was asked, with "ok" or the kind of its refusal.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Feeds:
         yahoo_url: str | None = None,
         yahoo_patience: float = 20.0,
         clock: Callable[[], float] = time.time,
+        asked: Callable[[str], object] | None = None,
     ):
         self._own = files.own(data_dir)
         self._samples = files.samples()
@@ -51,7 +53,7 @@ class Feeds:
         self._yahoo = None
         if yahoo:
             cache = Cache(cache_dir or tempfile.mkdtemp(prefix="tapedeck-"))
-            self._yahoo = Yahoo(cache, yahoo_url or ADDRESS, yahoo_patience, clock)
+            self._yahoo = Yahoo(cache, yahoo_url or ADDRESS, yahoo_patience, clock, asked)
 
     def load(
         self,

@@ -75,8 +75,10 @@ class Yahoo:
         address: str = ADDRESS,
         patience: float = 20.0,
         clock: Callable[[], float] = time.time,
+        asked: Callable[[str], object] | None = None,
     ):
         self._cache = cache
+        self._asked = asked or (lambda _: None)
         self._address = address.rstrip("/")
         self._patience = patience
         self._clock = clock
@@ -140,9 +142,11 @@ class Yahoo:
             answer = _within(self._patience, lambda: self._ask(request))
             bars, fresh_until = _bars(answer, request, self._clock())
         except Failure as failure:
+            self._asked(failure.kind)
             self._remember(request, failure)
             self._refuse_early(request)  # in the words that the next one will read, with the minutes to wait
             raise
+        self._asked("ok")
         self._cache.forget("yahoo")
         self._cache.forget(self._cache.key(request))
         self._cache.save(request, Saved(bars, self._clock(), fresh_until))

@@ -101,6 +101,7 @@ def test_a_run_is_streamed_whole_and_in_order(gunicorn, connect):
     assert kinds.count("complete") == 1
     assert kinds[-1] == "complete"
     assert wire.close_code == 1000
+    gunicorn.stop()  # then the log has been read to its end
     assert any("completed: 122 bars" in line for line in gunicorn.log)
 
 

@@ -388,10 +388,22 @@ def test_drain_wakes_every_handler_and_ends_those_that_do_not_listen(serve, monk
 def test_a_switchboard_admits_no_more_than_its_limit():
     board = sockets.Switchboard()
     first, second = object(), object()
-    assert board.add(first, 1)
-    assert not board.add(second, 1)
+    board.add(first, 1)
+    with pytest.raises(Ended, match=r"This server plays 1 streams.*Try again") as refused:
+        board.add(second, 1)
+    assert refused.value.code == sockets.LATER
     board.remove(first)
-    assert board.add(second, 1)
+    board.add(second, 1)
+
+
+def test_a_switchboard_admits_no_more_of_one_address_than_another_can_spare():
+    board = sockets.Switchboard()
+    board.add(object(), 10, "10.0.0.1", 1)
+    with pytest.raises(Ended, match="Close one of them") as refused:
+        board.add(object(), 10, "10.0.0.1", 1)
+    assert refused.value.code == sockets.LATER
+    board.add(object(), 10, "10.0.0.2", 1)
+    board.add(object(), 10, "10.0.0.1", 0)
 
 
 # The handshake

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from flask import Blueprint, jsonify, render_template, request, session
+from flask import Blueprint, render_template, request, session
 from flask.typing import ResponseReturnValue
 
 from webapp import services
@@ -32,12 +32,6 @@ def page(form: Form) -> str:
     except StoreError:
         recent = []  # the form works without; Run will say what is wrong
     return render_template("home.html", form=form, recent=recent)
-
-
-@bp.get("/healthz")
-def health() -> ResponseReturnValue:
-    """Say that the server answers."""
-    return jsonify(status="ok")
 
 
 def remember(setup: dict[str, str]) -> None:
