@@ -80,6 +80,7 @@ class Desk:
         self._trades_opened = 0
         self._changed = False  # whether cash or position did, in this bar
         self._again: list[Trade] = []  # trades whose stop and target count from their entry bar on
+        self._at_open = not trade_on_close and self.slippage is None  # what a market order pays
         self._ruin_price: float | None = None
         self._bar = 0
         self._open = self._high = self._low = self._last_close = 0.0

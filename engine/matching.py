@@ -70,7 +70,14 @@ class Matching(Desk):
 
     def _pass(self, orders: list[Order]) -> None:
         for order in orders:
-            if order.state is WAITING:
+            if order.state is not WAITING:
+                continue
+            if self._at_open and order.limit is None and order.stop is None:
+                if order.trade is None:
+                    self._fill_entry(order, self._open, self._bar, 0.0, None)
+                else:
+                    self._fill_exit(order, order.trade, self._open, self._bar, 0.0)
+            else:
                 self._look(order)
 
     def _second_look(self) -> list[Order]:
@@ -212,15 +219,16 @@ class Matching(Desk):
         self._queue.remove(order)
         entry_price = price * (1 + self.spread) if order.size > 0 else price * (1 - self.spread)
         ordered = left = order.size
+        paid = False
         if -1 < ordered < 1:
-            units = self.account.units(ordered, entry_price, price)
+            units, paid = self.account.units(ordered, entry_price, price)
             if not units:
                 self._end(order, REJECTED, "rejected", too_little(self.account.free(self._open), entry_price))
                 return
             left = units if ordered > 0 else -units
         if not self.hedging and self.open_trades and (left > 0) != (self.open_trades[0].size > 0):
             left = self._net(order, left, price, bar, lost)
-        if left and not self.account.allows(left, ordered, entry_price, price):
+        if left and not paid and not self.account.allows(left, ordered, entry_price, price):
             self._end(order, REJECTED, "rejected", too_dear(self.account.free(self._open), left, entry_price))
             return
         if left:
@@ -312,17 +320,18 @@ class Matching(Desk):
             self._watch()
             return False
         self._watch()
-        if self._near_ruin() and self.cash + self.open_profit(self.close_price) <= 0:
+        ruin, close = self._ruin_price, self.close_price
+        if ruin is None:
+            near = self.cash <= 0 or bool(self.open_trades)
+        elif self.position_size > 0:
+            near = close <= ruin * (1 + 1e-9)
+        else:
+            near = close >= ruin * (1 - 1e-9)
+        # Adding up every trade is only for closes at which rounding could decide.
+        if near and self.cash + self.open_profit(close) <= 0:
             self._ruin()
             return True
         return False
-
-    def _near_ruin(self) -> bool:
-        """Return whether the close is so near to ruin, or beyond, that the account has to be added up."""
-        ruin, close = self._ruin_price, self.close_price
-        if ruin is None:
-            return self.cash <= 0 or bool(self.open_trades)
-        return close <= ruin * (1 + 1e-9) if self.position_size > 0 else close >= ruin * (1 - 1e-9)
 
     def _write_ledger(self) -> None:
         trades, size = self.open_trades, self.position_size

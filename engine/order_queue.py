@@ -88,23 +88,30 @@ class OrderQueue:
     def due(self, low: float, high: float) -> list[Order]:
         """Return the orders that a bar from `low` to `high` can fill, in queue order, and stop watching them."""
         found = []
-        waiting = self._waiting
-        for order in self.fresh:
-            if order.id in waiting:
-                if order.limit is None and order.stop is None:
-                    found.append(order)
-                elif order._trigger is None:
-                    self.watch(order)
-        self.fresh = []
-        for heap, bound in ((self._below, -low), (self._above, high)):
-            while heap and heap[0][0] <= bound:
-                entry = heappop(heap)
-                if entry[2]._trigger is entry:
-                    entry[2]._trigger = None
-                    found.append(entry[2])
+        if self.fresh:
+            waiting = self._waiting
+            for order in self.fresh:
+                if order.id in waiting:
+                    if order.limit is None and order.stop is None:
+                        found.append(order)
+                    elif order._trigger is None:
+                        self.watch(order)
+            self.fresh = []
+        if self._below:
+            self._surface(self._below, -low, found)
+        if self._above:
+            self._surface(self._above, high, found)
         if len(found) > 1:
             found.sort(key=_place)
         return found
+
+    @staticmethod
+    def _surface(heap: list[_Entry], bound: float, found: list[Order]) -> None:
+        while heap and heap[0][0] <= bound:
+            entry = heappop(heap)
+            if entry[2]._trigger is entry:
+                entry[2]._trigger = None
+                found.append(entry[2])
 
     @property
     def lo(self) -> float:

@@ -36,12 +36,14 @@ class Account:
         """Return what can be bought with the available money and its leverage."""
         return self.available(price) * self.leverage
 
-    def units(self, fraction: float, entry_price: float, raw_price: float) -> int:
-        """Return the whole units that a fraction of the available money buys."""
+    def units(self, fraction: float, entry_price: float, raw_price: float) -> tuple[int, bool]:
+        """Return the whole units that a fraction of the available money buys, and whether that is known to suffice."""
         if self.rate is not None and not self._broker.open_trades:  # no rule can make a difference
             part = abs(fraction)
-            cash = max(0.0, self._broker.cash)
-            return int(cash * self.leverage * part // (entry_price + part * raw_price * self.rate / part))
+            free = max(0.0, self._broker.cash) * self.leverage
+            unit = entry_price + part * raw_price * self.rate / part
+            units = int(free * part // unit)
+            return units, units * unit <= free
 
         def decide(valued_at: float, cost: Callable[..., float]) -> int:
             budget = self.available(valued_at) * self.leverage * abs(fraction)
@@ -50,7 +52,7 @@ class Account:
                 return int(budget // (entry_price + fee))
             return self._most(budget, fraction, entry_price, raw_price)
 
-        return self._choose(decide, raw_price)
+        return self._choose(decide, raw_price), False
 
     def allows(self, units: float, ordered: float, entry_price: float, raw_price: float) -> bool:
         """Return whether the available money pays for `units`, the part that is left of an order."""

@@ -39,6 +39,9 @@ class Trade:
 
     def close(self, portion: float = 1.0) -> None:
         """Place a closing market order for `portion` (0 to 1] of the trade, at least one unit."""
+        if portion == 1:
+            self._broker.place_closing(self, -self.size)
+            return
         assert 0 < portion <= 1, "portion must be a fraction above 0, up to 1"
         units = max(1, round(abs(self.size) * portion))
         self._broker.place_closing(self, copysign(units, -self.size))
