@@ -11,6 +11,8 @@ import base64
 import binascii
 import ipaddress
 import logging
+import os
+import select
 import socket
 import struct
 import threading
@@ -32,6 +34,7 @@ MESSAGE = 65_536  # bytes in a message from a client
 WAITING = 256  # messages from a client that may wait
 RATE = 1000, 10.0  # messages from a client in so many seconds
 FLOODED = f"Too many messages: at most {RATE[0]:,} in {RATE[1]:g} seconds, and {WAITING} that wait. Send fewer."
+DEAF = 10.0  # s for a handler to end its stream when it was told to
 FAREWELL = 1.0  # s for the other side to answer our Close
 
 DONE, POLICY, BROKEN, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
@@ -64,15 +67,18 @@ class Upgrade(HTTPException):
 
 
 class Line:
-    """A server's raw socket, made safe for one writer among several threads and one reader.
+    """A server's raw socket, made safe for several writers and one reader.
 
-    A write takes all or raises; nothing follows a Close. The server that owns the socket closes it: closed here, its
+    Writes stay whole and in order, and nothing follows a Close. The server that owns the socket closes it: closed here, its
     number might be another connection's by the time that the server does so.
     """
 
     def __init__(self, raw: socket.socket, stall: float = STALL):
         self._raw = raw
+        # Python asks whether a socket with a time limit is ready before each write: half of what a short message costs.
+        self._plain = raw.fileno() if type(raw) is socket.socket and os.name == "posix" else None
         self._lock = threading.Lock()
+        self._left: deque[bytes | memoryview] = deque()  # to be written first
         self._dead = False
         self._closed = False
         raw.settimeout(stall)
@@ -88,18 +94,67 @@ class Line:
         Raises:
             OSError: the other side is gone, or took no byte in `stall` seconds; the line is dead from then on.
         """
-        with self._lock:
-            if self._dead or self._closed:
-                raise BrokenPipeError("the socket is closed")
-            view = memoryview(data)
-            try:
-                while view:
-                    view = view[self._raw.send(view[:CHUNK]) :]
-            except OSError:
-                self.end()
-                raise
-            self._closed = data[:1] == b"\x88"
+        self._left.append(data)
+        self.flush()
         return len(data)
+
+    def offer(self, data: bytes) -> bool:
+        """Send `data` as far as it goes without waiting, and keep the rest; say whether that was all.
+
+        Whoever is told False calls `flush` before more comes than should be kept.
+
+        Raises:
+            OSError: the other side is gone.
+        """
+        self._left.append(data)
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._write(self._write_now)
+        except BlockingIOError:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def flush(self) -> None:
+        """Write what is left, waiting for the reader; raises as `send` does."""
+        with self._lock:
+            self._write(self._write_waiting)
+
+    def _write(self, write: Callable[[bytes | memoryview], int]) -> None:
+        if self._left and (self._dead or self._closed):
+            self._left.clear()
+            raise BrokenPipeError("the socket is closed")
+        try:
+            while self._left:
+                data = self._left[0]
+                first, size = data[0], len(data)
+                while size:
+                    taken = write(data)
+                    size -= taken
+                    if size:
+                        data = self._left[0] = memoryview(data)[taken:]
+                self._left.popleft()
+                self._closed = self._closed or first == _CLOSE
+        except BlockingIOError:
+            raise
+        except OSError:
+            self.end()
+            raise
+
+    def _write_waiting(self, data: bytes | memoryview) -> int:
+        if self._plain is not None:
+            with suppress(BlockingIOError):
+                return os.write(self._plain, data)
+        return self._raw.send(memoryview(data)[:CHUNK])
+
+    def _write_now(self, data: bytes | memoryview) -> int:
+        if self._plain is not None:
+            return os.write(self._plain, data)
+        if not select.select([], [self._raw], [], 0)[1]:
+            raise BlockingIOError
+        return self._raw.send(memoryview(data)[:CHUNK])
 
     def recv(self, size: int) -> bytes:
         """Wait for bytes, however long they take to come."""
@@ -182,6 +237,7 @@ class Channel:
         self._line: Line = ws.sock
         self._inbox: Inbox = ws.input_buffer
         self.said = self.sent = time.monotonic()  # last message; last write of any kind
+        self._dismissed = 0.0
         self.dismissed: Ended | None = None  # how the stream is to end, when another thread wants it to
 
     @property
@@ -217,11 +273,12 @@ class Channel:
         self._ws.event.set()
 
     def dismiss(self, reason: str) -> None:
-        """Let the handler end the stream with POLICY, from another thread; told twice, end the connection."""
-        if self.dismissed is not None:
+        """Let the handler end the stream with POLICY, from another thread; one that does not listen is cut off."""
+        if self.dismissed is None:
+            self.dismissed, self._dismissed = Ended(POLICY, reason), time.monotonic()
+            self.wake()
+        elif time.monotonic() - self._dismissed > DEAF:
             self.end()
-        self.dismissed = Ended(POLICY, reason)
-        self.wake()
 
     def close(self, code: int = DONE, reason: str = "") -> None:
         """Say goodbye, let the other side answer, and end the connection."""
