@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.errors import EngineError, StrategyError
-from engine.playback import FAILED, FORWARD, Move, Playhead, play
+from engine.playback import FAILED, FORWARD, JUMP, Move, Playhead, play
 from engine.statistics import Live
 from webapp import forms, logs, metrics, panels, protocol, runs, services, sockets
 from webapp.book import SORTS
@@ -109,6 +109,15 @@ class Player:
     def _send_frame(self, move: Move) -> None:
         wanted = self.windows.wanted()
         start, stop = move.frame.start, move.frame.stop
+        if self._first is not None:
+            if move.kind == JUMP and stop == self._first:
+                return  # on the way to the bar that was asked for
+            first, self._first = self._first, None
+            if move.kind == FORWARD and start == first:
+                self._send(self.windows.append(start, start + 1))  # that bar alone, then as the chart needs them
+                start += 1
+                if start == stop:
+                    return
         if move.kind == FORWARD and wanted == self.windows.bucket and self.windows.fits(start, stop):
             self._send(self.windows.append(start, stop))
         else:
@@ -261,6 +270,7 @@ class Player:
         if action == "stop":
             self._send_state()
         elif head.travelling:
+            self._first = None  # sent elsewhere than where it resumed
             goal = head.destination(self.tape, len(self.tape.bars))
             if goal is None or goal > self.simulation.bar:
                 self._send_state(seeking=goal)  # it will take a while
@@ -299,12 +309,14 @@ class Player:
         return self.services.store.run(start.run)
 
     def _resume(self, start: Start) -> None:
-        """Put the playhead where the visitor left it: a page sees the bar that it names, others get it next."""
+        """Put the playhead where the visitor left it: the bar that is named comes next, or ends a window."""
         bar, total = start.from_bar, len(self.tape.bars)
         if bar is not None and bar > total:
             raise Refused(f"from_bar must be from 1 to {total:,}, not {bar:,}.", field="from_bar")
-        if bar is not None and (self.frames or bar > 1):
-            self.head.seek(bar if self.frames else bar - 1)
+        window = self.frames and start.window
+        self._first = bar - 1 if bar is not None and self.frames and not window else None
+        if bar is not None and (window or bar > 1):
+            self.head.seek(bar if window else bar - 1)
 
     def _fail(self, error: EngineError) -> None:
         metrics.simulations.labels("failed").inc()

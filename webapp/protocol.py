@@ -8,9 +8,12 @@ Client to server
 The first message starts; everything after it controls.
 
     {"action": "start_backtest", "config": {...}}           a new run; a bare config without `action` is the same
-    {"action": "start_backtest", "run": ID, "from_bar": k}  a stored run, from bar k (default 1)
+    {"action": "start_backtest", "run": ID, "from_bar": k}  a stored run: the first bar sent is bar k (default 1),
+                                            whole, with its signals or events
         Beside either, or inside `config`: `frames` (true for our page), `speed`, `paused` (true: wait for play),
         `hold` (true: keep a plain client's socket open after `complete`, to go back; always so with frames).
+        A frame client that holds nothing of the bars before k asks beside `run` for `"window": true`: instead of bar
+        k it gets at once, also when paused, the window that ends with it (a frame with reset).
     {"action": "play"}                      at the end: once more from the first bar
     {"action": "pause"}
     {"action": "stop"}                      ends the stream: Close 1000
@@ -71,8 +74,8 @@ Server to client
 
     An event: number (from 0, over the run), bar_number, time, kind and those of order, trade, side, size, price, limit,
     stop, sl, tp, commission, pnl, tag, reason that it has, and fill_bar where it is another.
-    Kinds: placed active changed filled cancelled rejected expired opened reduced closed entry exit ruin log. (With reset and in windows: opened
-    reduced closed rejected ruin.)
+    Kinds: placed active changed filled cancelled rejected expired opened reduced closed entry exit ruin log.
+    (With reset and in windows: opened reduced closed rejected ruin.)
     A pending order: order, bar_number (placed), kind ("market", "limit", "stop", "stop-limit", "stop-loss",
     "take-profit"), side, size, limit, stop, sl, tp, tag, trade (contingent on it, or null).
     A trade: trade, side, size, entry_bar, entry_time, entry_price, exit_bar, exit_time, exit_price, pnl, sl, tp, tag
@@ -104,7 +107,7 @@ ACTIONS = (
     "play", "pause", "stop", "step", "seek", "speed", "next_event", "previous_event", "restart", "end", "pause_on",
     "window", "show", "ack",
 )  # fmt: skip
-_BESIDE = ("frames", "speed", "paused", "hold")  # settings of the stream, not of the run
+_BESIDE = ("frames", "speed", "paused", "hold", "window")  # settings of the stream, not of the run
 
 
 class Refused(EngineError):
@@ -129,6 +132,7 @@ class Start:
     frames: bool = False
     hold: bool = False
     paused: bool = False
+    window: bool = False
     speed: Any = None
 
 
@@ -165,12 +169,12 @@ def read_start(message: Mapping[str, Any]) -> Start:
     config = message.get("config") if run is not None or "config" in message else message
     inner = config if isinstance(config, Mapping) else {}
     beside = {name: message[name] if name in message else inner.get(name) for name in _BESIDE}
-    frames, hold, paused = (_flag(name, beside[name]) for name in ("frames", "hold", "paused"))
+    flags = {name: _flag(name, beside[name]) for name in ("frames", "hold", "paused", "window")}
     if run is not None and not isinstance(run, str):
         raise Refused(f"A run is named by its id, not by {shown(run)}.", field="run")
     resumes = run is not None and message.get("from_bar") is not None
     from_bar = whole(message, "from_bar", 1) if resumes else None
-    return Start(None if run is not None else config, run, from_bar, frames, hold, paused, beside["speed"])
+    return Start(None if run is not None else config, run, from_bar, **flags, speed=beside["speed"])
 
 
 def read_bar(message: Mapping[str, Any], bars: Bars) -> int:

@@ -19,6 +19,7 @@ CONFIG = {
     "frames": True,
 }
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "equity")
+MARKED = ("opened", "reduced", "closed", "rejected")  # kinds of events in a window
 
 
 class Chart:
@@ -88,8 +89,7 @@ class Chart:
 
     def page(self) -> dict:
         """Return all that the page shows; of the events, those that a window marks."""
-        marked = ("opened", "reduced", "closed", "rejected")
-        events = [event for event in self.events.values() if event["kind"] in marked]
+        events = [event for event in self.events.values() if event["kind"] in MARKED]
         return {"bars": self.bars, "events": events, "html": self.html, "stats": self.stats} | self.standing
 
 
@@ -203,12 +203,30 @@ def test_a_page_that_comes_back_stands_at_its_bar(chart, ws_connect, services, b
     before.read("state")
     before.settle()
     run = services.store.runs(1)[0].id
-    after = Chart(
-        ws_connect({"action": "start_backtest", "run": run, "from_bar": bar, "frames": True, "paused": bar < BARS})
-    )
+    again = {"action": "start_backtest", "run": run, "from_bar": bar, "frames": True, "window": True}
+    after = Chart(ws_connect(again | {"paused": bar < BARS}))
     assert after.read("frame")["reset"]
     after.settle()
     assert after.page() == before.page()
+
+
+@pytest.mark.parametrize("speed", [100, "instant"])
+@pytest.mark.parametrize("bar", [1, 2, 60, BARS])
+def test_a_frame_client_that_resumes_gets_the_bar_that_it_names_first_and_then_the_rest(
+    ws_connect, services, finished, bar, speed
+):
+    run = services.store.runs(1)[0].id
+    again = {"action": "start_backtest", "run": run, "from_bar": bar, "frames": True, "speed": speed}
+    frames = [m for m in ws_connect(again).until("complete") if m["type"] == "frame"]
+    assert (frames[0]["from"], frames[0]["to"], frames[0]["reset"]) == (bar, bar, False)
+    assert [tuple(frames[0][name][0] for name in COLUMNS)] == [finished["bars"][bar][: len(COLUMNS)]]
+    events = [event for event in finished["events"] if event["bar_number"] == bar]
+    assert [event for event in frames[0]["events"] if event["kind"] in MARKED] == events
+    reached = bar - 1
+    for frame in frames:
+        assert frame["reset"] or frame["from"] == reached + 1
+        reached = frame["to"]
+    assert reached == BARS
 
 
 def test_a_window_answers_with_what_was_played_and_no_more(chart):

@@ -80,7 +80,7 @@ class Player {
 
   // A first visit plays from the first bar; a reload, or a lost line, goes on where this page, or else the run, was left.
   hello() {
-    const message = { action: "start_backtest", run: this.run, frames: true };
+    const message = { action: "start_backtest", run: this.run, frames: true, window: true };
     const resumed = this.meta !== undefined;
     const bar = resumed ? this.bar : (this.saved?.bar ?? Number(this.element.dataset.playhead));
     if (bar > 0) message.from_bar = bar;
