@@ -34,6 +34,9 @@ SHOWN = """() => {
 }"""
 
 
+DRAWN = "() => Boolean(window.tapedeckChart?.panes[0].handler.series.data().length)"
+
+
 class Deck:
     """A page that plays a run."""
 
@@ -49,7 +52,7 @@ class Deck:
         self.run = runs.create(self.services, values).id
         self.page.goto(f"/runs/{self.run}")
         if wait:
-            self.until(lambda: self.bar > 0, "the first bar")
+            self.until(lambda: self.bar > 0 and self.page.evaluate(DRAWN), "the first bar")
         return self
 
     def paused(self, bar: int = 60, **config: Any) -> Deck:
