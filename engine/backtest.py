@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count, product, repeat
 from math import inf
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from engine.simulation import Simulation
 from engine.strategy import Strategy
 from engine.tape import Frame, Tape
 from engine.targets import ALL_IN, play_targets, target_strategy
+
+if TYPE_CHECKING:
+    from engine.lookahead import Report
 
 
 class Backtest:
@@ -105,6 +108,15 @@ class Backtest:
         simulation = self.simulate(**params)
         # The last iterator plays the bar; all of this is C but the loop itself.
         return map(Frame, zip(repeat(simulation.tape), count(), count(1), simulation.steps(), strict=False))
+
+    def check_lookahead(self, **params: Any) -> Report:
+        """Decide bars again without their future, and return a report of what came out differently.
+
+        `report.clean` tells whether nothing did; printed, it names each difference with its bar and line.
+        """
+        from engine.lookahead import check
+
+        return check(self.bars, self.strategy, params, self.settings)
 
     def optimize(
         self,

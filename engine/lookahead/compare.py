@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import isclose
 from typing import Any, NamedTuple
 
@@ -21,8 +22,12 @@ class Column:
         self.name = name
         self.values = values
         self._numbers = values.dtype.kind == "f"
-        known = np.abs(values[np.isfinite(values)]) if self._numbers else np.empty(0)
-        self.scale = float(np.median(known) + np.std(known)) if len(known) else 0.0
+
+    @cached_property
+    def scale(self) -> float:
+        """Return the size of a usual value."""
+        known = np.abs(self.values[np.isfinite(self.values)]) if self._numbers else np.empty(0)
+        return float(np.median(known) + np.std(known)) if len(known) else 0.0
 
     def differing(self, other: np.ndarray, bars: int) -> np.ndarray:
         """Return the bars, of the first `bars`, on which `other` has another value."""

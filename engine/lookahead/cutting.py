@@ -73,7 +73,7 @@ class Cutter:
             for column, last in zip(columns, before if known is not None else [None] * len(columns), strict=True)
         ]
         if isinstance(value, pd.Series):
-            tail: Any = changed[0].rename(value.name)
+            tail: Any = pd.Series(changed[0], name=value.name)
         else:
             tail = pd.concat(changed, axis=1)
             tail.columns = value.columns

@@ -125,9 +125,7 @@ class Notes:
         place = self._places[number] if number < len(self._places) else None
         file, line, source = place or (None, None, None)
         name = self.run.columns[number].name
-        return Finding(
-            kind, "leak", bar, "indicator", name, _plain(had), _plain(known), file, line, source, how=how
-        )
+        return Finding(kind, "leak", bar, "indicator", name, _plain(had), _plain(known), file, line, source, how=how)
 
     def _outside_column(self, number: int, column: Column, k: int, how: str) -> str | None:
         def differs(outside: Iterable[str] | bool) -> bool | None:

@@ -66,9 +66,7 @@ class Outside:
     def _matters(self, value: Any) -> bool:
         """Return whether a cut in the middle of the bars changes it."""
         middle = len(self.bars) // 2
-        return any(
-            Cutter(self.bars, middle, how, self._offsets).cut(value) is not value for how in (REMOVED, REPLACED)
-        )
+        return any(Cutter(self.bars, middle, how, self._offsets).cut(value) is not value for how in (REMOVED, REPLACED))
 
     def _walk_class(self, owner: type, found: list[Slot], depth: int) -> None:
         for base in owner.__mro__:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -132,7 +132,7 @@ class Proof:
                 self.notes.add(finding)
         yield
 
-    def _run(self) -> Iterator[None]:
+    def _run(self) -> Generator[None, None, Run]:
         """Play the run itself, in pieces; return what it was."""
         simulation = self.world.whole()
         left = digest(simulation.strategy)  # before next() changes it
@@ -146,7 +146,7 @@ class Proof:
                 failed = True
             yield
         last = simulation.bar - 1 if failed else simulation.bar
-        return Run(simulation, columns_of(simulation), Deeds.of(simulation.tape.events), left, last)  # type: ignore[return-value]
+        return Run(simulation, columns_of(simulation), Deeds.of(simulation.tape.events), left, last)
 
     def _differs_by_chance(self, run: Run, again: Run) -> bool:
         """Note when the same run does not come out the same: then nothing follows from a difference."""
@@ -202,9 +202,7 @@ class Proof:
 class Run:
     """The run itself: its series, what it did, what `init()` left, and how many bars were decided."""
 
-    def __init__(
-        self, simulation: Simulation, columns: list[Column], deeds: Deeds, left: bytes | None, last: int
-    ):
+    def __init__(self, simulation: Simulation, columns: list[Column], deeds: Deeds, left: bytes | None, last: int):
         self.simulation = simulation
         self.columns = columns
         self.deeds = deeds

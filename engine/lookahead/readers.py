@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def reading(cutter: Cutter | None, reads: set[str]) -> Iterator[None]:
     """Within this context, files read in this thread are noted in `reads` and cut by `cutter`, unless it is None."""
     with _installing:
         originals = [(owner, name, getattr(owner, name)) for owner, name in _places()]
-        before = _state.cutter, _state.watching, getattr(_state, "reads", set())
+        before: tuple[Cutter | None, bool, set[str]] = (_state.cutter, _state.watching, getattr(_state, "reads", set()))
         for owner, name, original in originals:
             setattr(owner, name, _wrapper(original, name))
         _state.cutter, _state.watching, _state.reads = cutter, True, reads
@@ -71,6 +71,7 @@ def _places() -> list[tuple[Any, str]]:
     return places
 
 
+@lru_cache(maxsize=256)
 def _wrapper(original: Callable[..., Any], name: str) -> Callable[..., Any]:
     if name == "open":
         return _opener(original)
@@ -84,7 +85,9 @@ def _wrapper(original: Callable[..., Any], name: str) -> Callable[..., Any]:
             result = original(*args, **kwargs)
         finally:
             _state.inside = False
-        source = args[1] if name == "load" and len(args) > 1 and not isinstance(args[0], (str, os.PathLike)) else args[:1]
+        source = (
+            args[1] if name == "load" and len(args) > 1 and not isinstance(args[0], (str, os.PathLike)) else args[:1]
+        )
         _state.reads.add(_called(name, source))
         return result if _state.cutter is None else _state.cutter.cut(result)
 

@@ -143,8 +143,7 @@ class Report:
         told = {field.name: getattr(self, field.name) for field in fields(self)}
         told["checked_bars"] = _ranges(self.checked_bars)
         told["findings"] = [
-            asdict(finding)
-            | {"sentence": finding.sentence, "had": _plain(finding.had), "known": _plain(finding.known)}
+            asdict(finding) | {"sentence": finding.sentence, "had": _plain(finding.had), "known": _plain(finding.known)}
             for finding in self.findings
         ]
         return told | {"state": self.state, "text": self.text, "markers": self.markers}

@@ -44,9 +44,7 @@ def findings(world: World, columns: list[Column], first: int) -> Iterator[Findin
         for number, (bar, had, known) in slow.items():
             file, line, source = (places[number] if number < len(places) else None) or (None, None, None)
             name = columns[number].name
-            yield Finding(
-                WARM_UP, "warning", bar, "indicator", name, had, known, file, line, source, bars=(first,)
-            )
+            yield Finding(WARM_UP, "warning", bar, "indicator", name, had, known, file, line, source, bars=(first,))
 
 
 def _late(columns: list[Column], shifted: list[Column], start: int, first: int) -> dict[int, tuple[int, float, float]]:

@@ -113,9 +113,9 @@ class FourMeans(Strategy):
                 self.buy(sl=0.92 * self.data.Close[-1])
             if self.sma1 < self.sma2 and crossover(self.sma_enter, self.data.Close):
                 self.sell(sl=1.08 * self.data.Close[-1])
-        elif self.position.is_long and crossover(self.sma_leave, self.data.Close):
-            self.position.close()
-        elif self.position.is_short and crossover(self.data.Close, self.sma_leave):
+        elif (self.position.is_long and crossover(self.sma_leave, self.data.Close)) or (
+            self.position.is_short and crossover(self.data.Close, self.sma_leave)
+        ):
             self.position.close()
 
 
@@ -254,6 +254,24 @@ class AllKinds(Strategy):
 
 
 CLEAN = [
-    ShiftedOn, Changes, Highest, Expanding, Weighted, RollingRank, Filtered, Convolved, Summed, FilledOn, Texts, FourMeans,
-    TwoTimeframes, Learner, Signals, SeededInInit, SeededGlobally, Stateful, KeepsLists, AllKinds,
-]  # fmt: skip
+    ShiftedOn,
+    Changes,
+    Highest,
+    Expanding,
+    Weighted,
+    RollingRank,
+    Filtered,
+    Convolved,
+    Summed,
+    FilledOn,
+    Texts,
+    FourMeans,
+    TwoTimeframes,
+    Learner,
+    Signals,
+    SeededInInit,
+    SeededGlobally,
+    Stateful,
+    KeepsLists,
+    AllKinds,
+]

@@ -261,11 +261,40 @@ class TrailingByPercent(TrailingStrategy):
 
 
 LEAKS = [
-    ShiftedBack, CentredWindow, LessTheMean, ZScore, UnfinishedWeek, WeekByTransform, FilledBack, FutureMaximum, Gradient,
-    FiltFilt, RankOfAll, ScaledToAll, ConvolvedSame, Interpolated, PercentileOfAll, FittedLine, RegressedOnNext,
-    SavitzkyGolay, Spectrum, Rolled, ZigZag, ReverseRolling, ListOfIndicators, PlainArray, ScalarOfAll, InABag, InAClosure,
-    FromAnIterator, StopAtTheLow, Engine, Signals, Trailing, TrailingByPercent,
-]  # fmt: skip
+    ShiftedBack,
+    CentredWindow,
+    LessTheMean,
+    ZScore,
+    UnfinishedWeek,
+    WeekByTransform,
+    FilledBack,
+    FutureMaximum,
+    Gradient,
+    FiltFilt,
+    RankOfAll,
+    ScaledToAll,
+    ConvolvedSame,
+    Interpolated,
+    PercentileOfAll,
+    FittedLine,
+    RegressedOnNext,
+    SavitzkyGolay,
+    Spectrum,
+    Rolled,
+    ZigZag,
+    ReverseRolling,
+    ListOfIndicators,
+    PlainArray,
+    ScalarOfAll,
+    InABag,
+    InAClosure,
+    FromAnIterator,
+    StopAtTheLow,
+    Engine,
+    Signals,
+    Trailing,
+    TrailingByPercent,
+]
 
 
 def outsiders(frame: pd.DataFrame) -> dict[str, type[Strategy]]:
