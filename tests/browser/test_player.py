@@ -315,3 +315,13 @@ def test_the_console_names_what_was_sent(deck: Deck):
     deck.open()
     sent = next(message for message in messages if "configuration sent" in message.text)
     assert sent.args[1].json_value()["symbol"] == "AAPL"
+
+
+def test_the_form_offers_the_last_speed(deck: Deck):
+    deck.open()
+    deck.press("7")
+    expect(deck.page.locator("[data-speed]")).to_have_value("25")
+    deck.page.goto("/")
+    expect(deck.page.locator("select[name=speed]")).to_have_value("25")
+    deck.page.goto("/?speed=2")
+    expect(deck.page.locator("select[name=speed]")).to_have_value("2")
