@@ -68,13 +68,7 @@ def play(
     Raises:
         StrategyError: the strategy failed at the bar that is due; not raised when the playhead holds.
     """
-    deck = Deck(simulation, playhead, clock)
-    while not playhead.stopped:
-        if (wait := deck.wait()) is None and not playhead.hold and playhead.bar >= playhead.end:
-            return
-        sleep(wait)
-        if move := deck.turn():
-            yield move
+    yield from Deck(simulation, playhead, clock).moves(sleep)
 
 
 class Deck:
@@ -90,6 +84,16 @@ class Deck:
         self._took = 0.0  # s for the last chunk
         self._shown = -math.inf
         playhead.begin(clock, self.end)
+
+    def moves(self, sleep: Callable[[float | None], object]) -> Iterator[Move]:
+        """Yield what `play` does."""
+        head = self.playhead
+        while not head.stopped:
+            if (wait := self.wait()) is None and not head.hold and head.bar >= head.end:
+                return
+            sleep(wait)
+            if move := self.turn():
+                yield move
 
     @property
     def over(self) -> bool:
@@ -112,8 +116,20 @@ class Deck:
             return 4 * AHEAD if wait is None else self.playhead.wait(self._clock())
         return wait
 
-    def turn(self) -> Move | None:
-        """Move the playhead to where it should be, as far as one budget of simulation goes.
+    def due(self) -> float | None:
+        """Return when the next turn is due if the tape holds it already and play keeps time; None = it does not.
+
+        Such turns are short and wait for nothing: any thread may take them, with a budget of 0.
+        """
+        goal = self.playhead.next_stop()
+        if goal is None or goal > self.simulation.bar or self._failed_here():
+            return None
+        now = self._clock()
+        wait = self.playhead.wait(now)
+        return None if wait is None else now + wait
+
+    def turn(self, budget: float = BUDGET) -> Move | None:
+        """Move the playhead to where it should be, as far as `budget` seconds of simulation go.
 
         Raises:
             StrategyError: the bar that is due failed, and the playhead does not hold.
@@ -123,14 +139,14 @@ class Deck:
         if self._failed_here():
             return self._fail()
         if self.playhead.travelling:
-            return self._travel()
-        return self._forward() if self.playhead.playing else None
+            return self._travel(budget)
+        return self._forward(budget) if self.playhead.playing else None
 
-    def _travel(self) -> Move | None:
+    def _travel(self, budget: float) -> Move | None:
         head, tape = self.playhead, self.simulation.tape
         goal = head.destination(tape, self.end)
         if goal is None or goal > self.simulation.bar:
-            self._simulate(self.end if goal is None else goal, BUDGET)
+            self._simulate(self.end if goal is None else goal, budget)
             goal = head.destination(tape, self.end)
         if self.over:
             goal = min(self.end, self.end if goal is None else goal)
@@ -141,11 +157,11 @@ class Deck:
         kind = head.arrive(stop)
         return Move(tape.frame(min(start, stop), stop), kind)
 
-    def _forward(self) -> Move | None:
+    def _forward(self, budget: float) -> Move | None:
         head, tape = self.playhead, self.simulation.tape
         now = self._clock()
         due = head.due(now)
-        self._simulate(due, BUDGET)
+        self._simulate(due, budget)
         self._look()
         start, stop = head.bar, min(due, self.simulation.bar)
         if head.most is not None:
@@ -181,7 +197,7 @@ class Deck:
     def _simulate(self, bar: int, budget: float) -> None:
         """Advance towards `bar` in chunks until `budget` seconds have gone; a failure waits until it is due."""
         started = before = self._clock()
-        while not self.over and self.simulation.bar < bar:
+        while budget and not self.over and self.simulation.bar < bar:
             chunk = min(self._chunk, bar - self.simulation.bar)
             try:
                 self.simulation.advance(chunk)

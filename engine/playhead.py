@@ -209,6 +209,13 @@ class Playhead:
         since, bar = self._anchor
         return max(0.0, since + (goal - bar) / self.rate - now)
 
+    def next_stop(self) -> float | None:
+        """Return the bar where the next frame ends, None when nothing will be due by the clock."""
+        if not self.playing or self.travelling or self.stopped or self.speed == INSTANT:
+            return None
+        stop = min(self.bar + self._bundle(), self._limit())
+        return stop if stop > self.bar else None
+
     def due(self, now: float) -> int:
         """Return the bar where play should have come to by now."""
         if self.speed == INSTANT:

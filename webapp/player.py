@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.errors import EngineError, StrategyError
-from engine.playback import FAILED, FORWARD, JUMP, Move, Playhead, play
+from engine.playback import FAILED, FORWARD, JUMP, Deck, Move, Playhead
 from engine.statistics import Live
 from webapp import forms, logs, metrics, panels, protocol, runs, services, sockets
 from webapp.book import SORTS
+from webapp.pacer import pacer
 from webapp.protocol import Refused, Start
 from webapp.sockets import Channel, Ended
 from webapp.store import Run, StoreError
@@ -63,6 +64,7 @@ class Player:
         self._html: dict[str, str] = {}
         self._sort, self._list = "time", panels.LISTS[0]
         self._refusals = 0
+        self._last: Move | None = None  # made by the pacer, not yet followed
 
     def run(self) -> None:
         """Play until it ends for this visitor."""
@@ -72,7 +74,8 @@ class Player:
         metrics.simulating.inc()
         try:
             self._send(protocol.metadata(self.stored, self.tape, self.head))
-            for move in play(self.simulation, self.head, self.listen):
+            self._deck = Deck(self.simulation, self.head)
+            for move in self._deck.moves(self.listen):
                 self._follow(move)
                 if self._completed and not self.head.hold:
                     break
@@ -128,11 +131,13 @@ class Player:
         bars = self.tape.bars
         signals = self.tape.signals(start, stop)
         at = 0
+        told = []
         for bar in range(start, stop):
             while at < len(signals) and signals[at].bar == bar:
-                self._send(protocol.signal(bars, signals[at]))
+                told.append(protocol.signal(bars, signals[at]))
                 at += 1
-            self._send(protocol.candle(bars, bar))
+            told.append(protocol.candle(bars, bar))
+        self.channel.send(*map(protocol.dumps, told))
 
     def _send_stats(self, throttle: bool = False) -> None:
         bar, now = self.head.bar, time.monotonic()
@@ -175,6 +180,9 @@ class Player:
 
     def listen(self, seconds: float | None) -> None:
         """Wait so long (None: until told) unless a control comes first; obey all that have come."""
+        if not self.frames and (due := self._deck.due()) is not None:
+            self._lend(due)
+            return
         if seconds == 0 and self.frames:
             self.windows.book.catch_up()  # a little after each chunk, not everything before a frame
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -194,7 +202,9 @@ class Player:
 
     def _hear(self, wait: float) -> bool:
         """Obey the messages that come within `wait` seconds and those behind them; say whether there were any."""
-        text = self.channel.receive(wait)
+        return self._heed(self.channel.receive(wait))
+
+    def _heed(self, text: str | bytes | None) -> bool:
         heard = text is not None
         while text is not None:
             if sockets.switchboard.draining:
@@ -207,6 +217,29 @@ class Player:
                 self._obey(text)
             text = self.channel.receive(0)
         return heard
+
+    def _lend(self, due: float) -> None:
+        """Let the pacer play until a message comes, or until what is next takes longer than it may."""
+        self.channel.waits = False
+        lease = pacer.lend(self._turn, self.channel.wake, due)
+        try:
+            text = self.channel.receive(None)
+        finally:
+            lease.end()
+            self.channel.catch_up()
+        if move := self._last:
+            self._last = None
+            self._follow(move)
+        self._heed(text)
+
+    def _turn(self) -> float | None:
+        """Play one turn for the pacer; say when the next one is due, None to have the lease back."""
+        if move := self._deck.turn(budget=0):
+            if not self.head.playing:
+                self._last = move  # what follows takes longer
+                return None
+            self._follow(move)
+        return None if self.channel.behind else self._deck.due()
 
     def _until_next_duty(self, now: float) -> float:
         """Return the seconds until something is to be said without being asked."""

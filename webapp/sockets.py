@@ -76,9 +76,9 @@ class Line:
     def __init__(self, raw: socket.socket, stall: float = STALL):
         self._raw = raw
         # Python asks whether a socket with a time limit is ready before each write: half of what a short message costs.
-        self._plain = raw.fileno() if type(raw) is socket.socket and os.name == "posix" else None
+        self._plain = type(raw) is socket.socket and os.name == "posix"
         self._lock = threading.Lock()
-        self._left: deque[bytes | memoryview] = deque()  # to be written first
+        self._left: deque[memoryview] = deque()  # to be written first
         self._dead = False
         self._closed = False
         raw.settimeout(stall)
@@ -94,7 +94,7 @@ class Line:
         Raises:
             OSError: the other side is gone, or took no byte in `stall` seconds; the line is dead from then on.
         """
-        self._left.append(data)
+        self._left.append(memoryview(data))
         self.flush()
         return len(data)
 
@@ -106,7 +106,7 @@ class Line:
         Raises:
             OSError: the other side is gone.
         """
-        self._left.append(data)
+        self._left.append(memoryview(data))
         if not self._lock.acquire(blocking=False):
             return False
         try:
@@ -122,39 +122,36 @@ class Line:
         with self._lock:
             self._write(self._write_waiting)
 
-    def _write(self, write: Callable[[bytes | memoryview], int]) -> None:
-        if self._left and (self._dead or self._closed):
+    def _write(self, write: Callable[[memoryview], int]) -> None:
+        if self._dead or (self._closed and self._left):
             self._left.clear()
             raise BrokenPipeError("the socket is closed")
         try:
-            while self._left:
-                data = self._left[0]
-                first, size = data[0], len(data)
-                while size:
-                    taken = write(data)
-                    size -= taken
-                    if size:
-                        data = self._left[0] = memoryview(data)[taken:]
-                self._left.popleft()
-                self._closed = self._closed or first == _CLOSE
+            while self._left and not self._closed:
+                view = self._left[0]
+                if taken := write(view):
+                    self._left[0] = view[taken:]
+                if taken == len(view):
+                    self._left.popleft()
+                    self._closed = view.obj[0] == _CLOSE
         except BlockingIOError:
             raise
         except OSError:
             self.end()
             raise
 
-    def _write_waiting(self, data: bytes | memoryview) -> int:
-        if self._plain is not None:
+    def _write_waiting(self, view: memoryview) -> int:
+        if self._plain:
             with suppress(BlockingIOError):
-                return os.write(self._plain, data)
-        return self._raw.send(memoryview(data)[:CHUNK])
+                return os.write(self._raw.fileno(), view)
+        return self._raw.send(view[:CHUNK])
 
-    def _write_now(self, data: bytes | memoryview) -> int:
-        if self._plain is not None:
-            return os.write(self._plain, data)
+    def _write_now(self, view: memoryview) -> int:
+        if self._plain:
+            return os.write(self._raw.fileno(), view)
         if not select.select([], [self._raw], [], 0)[1]:
             raise BlockingIOError
-        return self._raw.send(memoryview(data)[:CHUNK])
+        return self._raw.send(view[:CHUNK])
 
     def recv(self, size: int) -> bytes:
         """Wait for bytes, however long they take to come."""
@@ -237,6 +234,8 @@ class Channel:
         self._line: Line = ws.sock
         self._inbox: Inbox = ws.input_buffer
         self.said = self.sent = time.monotonic()  # last message; last write of any kind
+        self.waits = True  # whether `send` waits for the reader; if not, `behind` tells that some of it is left
+        self.behind = False
         self._dismissed = 0.0
         self.dismissed: Ended | None = None  # how the stream is to end, when another thread wants it to
 
@@ -245,18 +244,28 @@ class Channel:
         """Whether the client sent more than it may."""
         return self._inbox.flooded
 
-    def send(self, text: bytes) -> None:
-        """Send one text message of UTF-8.
+    def send(self, *texts: bytes) -> None:
+        """Send text messages of UTF-8, in one go.
 
         Raises one of GONE.
         """
         # The library's own way costs twenty times as much, for extensions that were refused at the handshake.
-        self._write(_TEXT, text)
+        self._write(b"".join([_head(_TEXT, text) + text for text in texts]))
         self.said = self.sent
+
+    def catch_up(self) -> None:
+        """Send what is left, and wait for the reader from now on.
+
+        Raises one of GONE.
+        """
+        self.waits = True
+        if self.behind:
+            self.behind = False
+            self._line.flush()
 
     def ping(self) -> None:
         """Send a ping, for the kernel to notice a reader that is no longer there."""
-        self._write(_PING, b"")
+        self._write(_head(_PING, b""))
 
     def receive(self, timeout: float | None) -> str | bytes | None:
         """Return the next message, None when there is none in `timeout` seconds (None = wait), "" when woken.
@@ -292,18 +301,23 @@ class Channel:
         """End the connection without a word, from another thread."""
         self._line.end()
 
-    def _write(self, opcode: int, data: bytes) -> None:
+    def _write(self, frames: bytes) -> None:
         if not self._ws.connected:
             raise ConnectionClosed(self._ws.close_reason, self._ws.close_message)
-        size = len(data)
-        if size < 126:
-            head = struct.pack("!BB", opcode, size)
-        elif size < 65_536:
-            head = struct.pack("!BBH", opcode, 126, size)
-        else:
-            head = struct.pack("!BBQ", opcode, 127, size)
-        self._line.send(head + data)
+        if self.waits:
+            self._line.send(frames)
+        elif not self._line.offer(frames):
+            self.behind = True
         self.sent = time.monotonic()
+
+
+def _head(opcode: int, data: bytes) -> bytes:
+    size = len(data)
+    if size < 126:
+        return struct.pack("!BB", opcode, size)
+    if size < 65_536:
+        return struct.pack("!BBH", opcode, 126, size)
+    return struct.pack("!BBQ", opcode, 127, size)
 
 
 class Switchboard:

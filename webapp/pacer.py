@@ -1,0 +1,106 @@
+"""Pacer: one thread that plays to many visitors, each bar when it is due.
+
+A thread for each stream collapses at some hundred of them: what limits a process is how often threads wake in it. So a
+stream's own thread lends its turns to this one while they are short and never wait, and takes them back for the rest.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+GRAIN = 0.001  # s: what falls due within so little is played together
+
+
+class Lease:
+    """One stream's turns, lent to the pacer.
+
+    `turn()` plays what is due and returns the time of the next turn (of the pacer's clock), None when its owner has to
+    go on; then `wake()` tells the owner, as it does when the turn failed.
+    """
+
+    __slots__ = ("_lock", "_over", "due", "error", "turn", "wake")
+
+    def __init__(self, turn: Callable[[], float | None], wake: Callable[[], object], due: float):
+        self.turn = turn
+        self.wake = wake
+        self.due = due
+        self.error: BaseException | None = None
+        self._over = False
+        self._lock = threading.Lock()
+
+    def __lt__(self, other: Lease) -> bool:
+        return self.due < other.due
+
+    def end(self) -> None:
+        """Take the turns back; when this returns, none is being played.
+
+        Raises what the last turn raised.
+        """
+        with self._lock:
+            self._over = True
+        if self.error is not None:
+            raise self.error
+
+    def play(self) -> bool:
+        """Play a turn; say whether there is to be another."""
+        with self._lock:
+            if self._over:
+                return False
+            due = None
+            try:
+                due = self.turn()
+            except BaseException as error:  # its owner's affair, not that of the other streams
+                self.error = error
+            if due is not None:
+                self.due = due
+                return True
+            self._over = True
+        self.wake()
+        return False
+
+
+class Pacer:
+    """The thread, started with the first lease."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lent: deque[Lease] = deque()
+        self._bell = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def lend(self, turn: Callable[[], float | None], wake: Callable[[], object], due: float) -> Lease:
+        """Let the thread play turns, the first one at `due`."""
+        lease = Lease(turn, wake, due)
+        self._lent.append(lease)
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="pacer", daemon=True)
+                    self._thread.start()
+        self._bell.set()
+        return lease
+
+    def _work(self) -> None:
+        leases: list[Lease] = []
+        while True:
+            wait = leases[0].due - self._clock() if leases else None
+            if wait is None or wait > 0:
+                # Not by the bell for what is nearly due: sleeping so little lets streams gather.
+                self._bell.wait(None if wait is None else max(wait, GRAIN))
+            self._bell.clear()
+            while self._lent:
+                heapq.heappush(leases, self._lent.popleft())
+            now = self._clock()
+            while leases and leases[0].due <= now:
+                if leases[0].play():
+                    heapq.heapreplace(leases, leases[0])
+                else:
+                    heapq.heappop(leases)
+
+
+pacer = Pacer()
