@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers import Postgres
 from tests.wire import Wire
 
 if TYPE_CHECKING:
@@ -78,6 +79,14 @@ def ws_connect(live_url: str) -> Iterator[Callable[..., Wire]]:
     yield connect
     for wire in opened:
         wire.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, started when the first test asks for it."""
+    server = Postgres()
+    yield server
+    server.remove()
 
 
 def make_app(folders: dict[str, Path], **overrides: Any) -> Flask:

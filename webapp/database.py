@@ -62,10 +62,7 @@ class Database:
         with _in_words(), self._connect().begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            migrate(connection)
         self._migrated = True
 
     def close(self) -> None:
@@ -99,6 +96,14 @@ class Database:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the tables behind `connection` up to a revision."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:

@@ -24,14 +24,10 @@ def start(app: Flask) -> None:
             ours = Stderr()
             ours.addFilter(Ids())
             logger.addHandler(ours)
-    ours = [handler for name in ("webapp", "engine") for handler in logging.getLogger(name).handlers]
-    servers = [
-        handler for name in ("gunicorn.error", "gunicorn.access") for handler in logging.getLogger(name).handlers
-    ]
-    for handler in ours:
+    for handler in _handlers("webapp", "engine"):
         if isinstance(handler, Stderr):
             handler.setFormatter(Json() if as_json else Lines(FORMAT))
-    for handler in servers if as_json else []:
+    for handler in _handlers("gunicorn.error", "gunicorn.access") if as_json else []:
         handler.setFormatter(Json())
 
 

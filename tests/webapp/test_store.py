@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -13,37 +12,58 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, func, select, update
 
 from engine.catalog import Catalog
 from engine.config import BacktestConfig
 from engine.errors import StrategyError
 from tests import build
 from tests.conftest import make_app
+from webapp import settings
+from webapp.database import migrate
 from webapp.store import Store, StoreError, UnknownRun
-from webapp.tables import metadata
+from webapp.tables import metadata, runs
 
 ROOT = Path(__file__).resolve().parents[2]
+ROWS = {"bars": 2, "sources": 1, "runs": 4, "results": 0}
+FIRST = ("bars", "sources", "runs")  # tables of the first version, as they depend on each other
 CONFIG = BacktestConfig(params={"fast": 3, "slow": 9}, indicators={"RSI": {"window": 14}}, speed="instant")
 
 
 @pytest.fixture
 def path(tmp_path):
-    """The database's file."""
+    """The file of an SQLite database."""
     return tmp_path / "runs" / "tapedeck.sqlite3"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, path):
+    """The URL of an empty database: every test that uses it runs on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{path}"
+    made = request.getfixturevalue("postgres").make_database()
+    return settings.database_url(settings.DEFAULTS | {"DATABASE_URL": made})
+
+
 @pytest.fixture
-def store(path):
-    """A store on an empty folder that does not wait long for others."""
-    with closing(path) as store:
+def store(url):
+    """A store that is empty and does not wait long for others."""
+    with closing(url) as store:
+        yield store
+
+
+@pytest.fixture
+def sqlite(path):
+    """A store in an SQLite file, for what only happens to files."""
+    with closing(f"sqlite:///{path}") as store:
         yield store
 
 
 class closing:
     """A store for a `with` block."""
 
-    def __init__(self, path: Path):
-        self.store = Store(f"sqlite:///{path}", lock_timeout=0.05)
+    def __init__(self, url: str):
+        self.store = Store(url, lock_timeout=0.05)
 
     def __enter__(self) -> Store:
         return self.store
@@ -58,11 +78,11 @@ def entry():
     return Catalog().find("sma_cross")
 
 
-def test_a_run_comes_back_as_it_was_stored(path, store, entry):
+def test_a_run_comes_back_as_it_was_stored(url, store, entry):
     bars = build.random_bars(50, symbol="X", interval="1d", source="your file X-1d.csv")
     run = store.create_run(CONFIG, bars, entry)
     assert len(run.id) == 22
-    with closing(path) as other:
+    with closing(url) as other:
         assert other.run(run.id) == run
         assert other.bars(run) == bars
         assert other.strategy_text(run) == entry.source
@@ -81,15 +101,14 @@ def test_the_range_is_told_where_the_bars_were_traded(store, entry):
     assert store.create_run(BacktestConfig(), days, entry).range == "2024-01-01 to 2024-01-03"
 
 
-def test_equal_bars_and_sources_are_kept_once(path, store, entry):
+def test_equal_bars_and_sources_are_kept_once(store, entry):
     bars = build.random_bars(50)
     for fast in (1, 2, 3):
         store.create_run(BacktestConfig(params={"fast": fast}), bars, entry)
     store.create_run(CONFIG, build.random_bars(50, seed=1), entry)
-    with sqlite3.connect(path) as connection:
-        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in metadata.tables]
-    connection.close()
-    assert dict(zip(metadata.tables, counts, strict=True)) == {"bars": 2, "sources": 1, "runs": 4, "results": 0}
+    with store.database.read() as connection:
+        counts = {name: connection.scalar(select(func.count()).select_from(metadata.tables[name])) for name in ROWS}
+    assert counts == ROWS
 
 
 def test_runs_are_listed_newest_first_a_page_at_a_time(store, entry):
@@ -135,8 +154,8 @@ def test_an_id_that_names_no_run_is_unknown(store, id):
         store.run(id)
 
 
-def test_writers_at_once_wait_for_each_other(path, entry):
-    stores = [Store(f"sqlite:///{path}", lock_timeout=30) for _ in range(8)]
+def test_writers_at_once_wait_for_each_other(url, entry):
+    stores = [Store(url, lock_timeout=30) for _ in range(8)]
 
     def write(store):
         run = store.create_run(CONFIG, build.random_bars(5), entry)
@@ -156,9 +175,9 @@ def test_the_migrations_make_the_tables_that_the_code_uses(store):
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_migrating_again_changes_nothing(path, store, entry):
+def test_migrating_again_changes_nothing(url, store, entry):
     run = store.create_run(CONFIG, build.random_bars(5), entry)
-    with closing(path) as other:
+    with closing(url) as other:
         other.prepare()
         assert other.run(run.id) == run
 
@@ -188,7 +207,8 @@ def test_a_child_process_opens_connections_of_its_own(store, entry):
 # what goes wrong
 
 
-def test_a_locked_database_is_told_and_nothing_is_lost(path, store, entry):
+def test_a_locked_database_is_told_and_nothing_is_lost(path, sqlite, entry):
+    store = sqlite
     run = store.create_run(CONFIG, build.random_bars(5), entry)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -201,7 +221,8 @@ def test_a_locked_database_is_told_and_nothing_is_lost(path, store, entry):
     assert len(store.runs()) == 2
 
 
-def test_a_full_disk_is_told_and_no_half_run_stays(store, entry):
+def test_a_full_disk_is_told_and_no_half_run_stays(sqlite, entry):
+    store = sqlite
     store.create_run(CONFIG, build.random_bars(5), entry)
     with store.database.write() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
@@ -216,7 +237,7 @@ def test_a_full_disk_is_told_and_no_half_run_stays(store, entry):
 
 def test_a_folder_that_cannot_be_made_is_told_without_its_path(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with closing(tmp_path / "file" / "tapedeck.sqlite3") as store:
+    with closing(f"sqlite:///{tmp_path}/file/tapedeck.sqlite3") as store:
         store.prepare()  # a server starts all the same
         with pytest.raises(StoreError) as told:
             store.runs()
@@ -226,7 +247,7 @@ def test_a_folder_that_cannot_be_made_is_told_without_its_path(tmp_path):
 def test_a_damaged_file_is_told(path):
     path.parent.mkdir()
     path.write_bytes(b"no database at all" * 500)
-    with closing(path) as store, pytest.raises(StoreError, match="damaged"):
+    with closing(f"sqlite:///{path}") as store, pytest.raises(StoreError, match="damaged"):
         store.runs()
 
 
@@ -242,7 +263,7 @@ def test_a_database_server_that_is_away_is_told_without_its_address():
 def test_a_database_that_comes_back_is_used_again(path, entry):
     path.parent.parent.mkdir(exist_ok=True)
     path.parent.write_text("in the way")
-    with closing(path) as store:
+    with closing(f"sqlite:///{path}") as store:
         with pytest.raises(StoreError):
             store.runs()
         path.parent.unlink()
@@ -264,9 +285,44 @@ def test_the_visitor_gets_a_page_that_says_to_come_back(folders, tmp_path):
     app.extensions["tapedeck"].store.database.close()
 
 
-def test_a_stored_configuration_with_names_of_the_future_is_read(path, store, entry):
+def test_a_stored_configuration_with_names_of_the_future_is_read(store, entry):
     run = store.create_run(CONFIG, build.random_bars(5), entry)
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE runs SET config = ?", [json.dumps(CONFIG.to_dict() | {"new": 1})])
-    connection.close()
+    with store.database.write() as connection:
+        connection.execute(update(runs).values(config=CONFIG.to_dict() | {"new": 1}))
     assert store.run(run.id).config == CONFIG
+
+
+def test_upgrading_from_the_first_version_keeps_every_run(url, tmp_path, entry):
+    with closing(f"sqlite:///{tmp_path}/new") as new:
+        run = new.create_run(CONFIG, build.random_bars(5), entry)
+        with new.database.read() as connection:
+            rows = {name: connection.execute(select(metadata.tables[name])).mappings().one() for name in FIRST}
+    with closing(url) as store:
+        with store.database._connect().begin() as connection:
+            migrate(connection, "0001")
+            old = MetaData()
+            old.reflect(connection)
+            for name, row in rows.items():
+                table = old.tables[name]
+                connection.execute(table.insert().values({column.name: row[column.name] for column in table.columns}))
+        upgraded = store.run(run.id)
+        assert (upgraded.id, upgraded.config, upgraded.created) == (run.id, run.config, run.created)
+        assert store.bars(upgraded) == build.random_bars(5)
+        with store.database.read() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_database_server_that_dies_and_comes_back_has_lost_nothing(postgres, entry):
+    url = settings.database_url(settings.DEFAULTS | {"DATABASE_URL": postgres.make_database()})
+    with closing(url) as store:
+        run = store.create_run(CONFIG, build.random_bars(5), entry)
+        store.complete(run.id, {"metrics": {"pnl": 1.0}})
+        postgres.stop()
+        try:
+            with pytest.raises(StoreError, match="cannot be reached") as told:
+                store.create_run(CONFIG, build.random_bars(6), entry)
+            assert "127.0.0.1" not in told.value.message
+        finally:
+            postgres.start()
+        assert store.run(run.id).results == {"metrics": {"pnl": 1.0}}
+        assert len(store.runs()) == 1
