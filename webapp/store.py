@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy import Connection, Row, Table, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -41,7 +41,8 @@ class UnknownRun(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stored run. `status` is ready, completed or failed; times are epoch seconds; `playhead` counts bars.
+    """A stored run. `status` is ready, completed or failed; times are epoch seconds; `playhead` counts bars,
+    `played` those that were ever shown.
 
     `title` is the strategy's, `source` says where the bars came from.
     `error` is what ended a failed run ({code, message, file, line, bar}); `results` what a completed one came to.
@@ -61,6 +62,7 @@ class Run:
     source: str
     title: str
     playhead: int
+    played: int
     error: dict[str, Any] | None = None
     results: dict[str, Any] | None = None
 
@@ -116,6 +118,7 @@ class Store:
             "source": bars.source,
             "title": entry.title,
             "playhead": 0,
+            "played": 0,
         }
         try:
             with self.database.write() as connection:
@@ -171,17 +174,20 @@ class Store:
             query = select(sources.c.text).where(sources.c.digest == run.strategy_digest)
             return connection.execute(query).scalar_one()
 
-    def save_playhead(self, id: str, bar: int) -> None:
-        """Remember how far the run was played."""
+    def save_playhead(self, id: str, bar: int, played: int = 0) -> None:
+        """Remember where the run was left, and how far it was `played`, which is at least there."""
+        furthest = max(bar, played)
+        ever = case((runs.c.played > furthest, runs.c.played), else_=furthest)
         with self.database.write() as connection:
-            connection.execute(update(runs).where(runs.c.id == id).values(playhead=bar))
+            connection.execute(update(runs).where(runs.c.id == id).values(playhead=bar, played=ever))
 
     def complete(self, id: str, content: Mapping[str, Any]) -> None:
         """Add a run's results, once: a replay of a completed run changes nothing."""
         with self.database.write() as connection:
             _keep(connection, results, {"run_id": id}, lambda: {"completed": time.time(), "content": dict(content)})
             done = update(runs).where(runs.c.id == id)
-            connection.execute(done.values(status="completed", error=None, playhead=runs.c.total_bars))
+            ends = {"playhead": runs.c.total_bars, "played": runs.c.total_bars}
+            connection.execute(done.values(status="completed", error=None, **ends))
 
     def fail(self, id: str, error: EngineError) -> None:
         """Keep what ended a run; one that has completed before stays completed."""

@@ -39,6 +39,7 @@ runs = Table(
     Column("source", Text, nullable=False),  # where the bars came from, in words
     Column("title", Text, nullable=False),  # the strategy's title when the run was made
     Column("playhead", Integer, nullable=False),  # bars played when last seen
+    Column("played", Integer, nullable=False, server_default="0"),  # bars ever played: what lies beyond is not told
     Column("error", JSON),  # what ended a failed run: code, message, file, line, bar
 )
 

@@ -126,6 +126,10 @@ class TradeReasons:
     exit: End | None = None
     missing: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as data for JSON."""
+        return asdict(self)
+
 
 @dataclass(slots=True)
 class Miss:

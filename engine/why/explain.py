@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ def explain(
     until: int | None = None,
     indicators: Mapping[str, Mapping[str, Any]] | None = None,
     texts: Mapping[str, str] | None = None,
+    breathe: Callable[[], None] | None = None,
 ) -> Explanation:
     """Return what the strategy saw and decided at bar `bar`, an index from 0 (below 0: from the end).
 
@@ -39,13 +40,14 @@ def explain(
         settings: the broker's, as keywords of `Simulation`.
         until: so many bars may be known, at least `bar` + 1; what later ones made of the orders is not told.
         texts: sources by file name, where a file is not what the strategy was made from.
+        breathe: called now and then while it plays.
     Raises:
         ConfigError: there is no such bar, or a setting is out of range.
         StrategyError: the strategy's `init` failed.
     """
     bar = bar_index(bars, bar)
     known = len(bars) if until is None else max(bar + 1, min(until, len(bars)))
-    study = Study(bars, strategy, params, settings, indicators=indicators, texts=texts)
+    study = Study(bars, strategy, params, settings, indicators=indicators, texts=texts, breathe=breathe)
     moment = study.look_at(bar)
     return _Teller(study, moment).explanation(known)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.bars import Bars
@@ -27,6 +27,7 @@ def trade_reasons(
     until: int | None = None,
     indicators: Mapping[str, Mapping[str, Any]] | None = None,
     texts: Mapping[str, str] | None = None,
+    breathe: Callable[[], None] | None = None,
 ) -> TradeReasons:
     """Return why trade `trade`, numbered as on the tape, was entered and left in the first `until` bars (all).
 
@@ -35,10 +36,10 @@ def trade_reasons(
         StrategyError: the strategy's `init` failed.
     """
     known = len(bars) if until is None else max(0, min(until, len(bars)))
-    first = Study(bars, strategy, params, settings, indicators=indicators, texts=texts)
+    first = Study(bars, strategy, params, settings, indicators=indicators, texts=texts, breathe=breathe)
     first.advance_to(known)
     tape = first.tape
-    events = [event for event in tape.events[: tape.events.between(0, known).stop] if event.trade == trade]
+    events = _events_of(tape, trade, known)
     opened = next((event for event in events if event.kind == "opened"), None)
     closed = next((event for event in reversed(events) if event.kind in ("closed", "reduced")), None)
     if opened is None:
@@ -46,7 +47,7 @@ def trade_reasons(
     told = TradeReasons(trade, "long" if (opened.size or 0) > 0 else "short", _end(tape, opened, "entered"))
     told.missing = first.workshop.missing
     told.exit = None if closed is None else _end(tape, closed, "left")
-    again = Study(bars, strategy, params, settings, indicators=indicators, texts=texts)
+    again = Study(bars, strategy, params, settings, indicators=indicators, texts=texts, breathe=breathe)
     wanted = sorted({end.placed_bar for end in (told.entry, told.exit) if end and end.placed_bar})
     for bar in wanted:
         moment = again.look_at(bar - 1)
@@ -54,6 +55,12 @@ def trade_reasons(
             if end is not None and event is not None and end.placed_bar == bar:
                 _fill_in(end, event, again, moment)
     return told
+
+
+def _events_of(tape: Tape, trade: int, known: int) -> list[Event]:
+    events = tape.events
+    numbers = events.between(0, known)
+    return [events[number] for number in numbers if len(events.rows[number]) > 1 and events.rows[number][1] == trade]
 
 
 def _end(tape: Tape, event: Event, verb: str) -> End:

@@ -6,14 +6,14 @@ The plain strategy runs up to the bar, at full speed; for that one call of next(
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from engine.bars import Bars
 from engine.errors import StrategyError
-from engine.simulation import Simulation
+from engine.simulation import Simulation, strategy_error
 from engine.strategy import Strategy
 from engine.trades import Trade
 from engine.why import swap, tell
@@ -21,6 +21,7 @@ from engine.why.answer import Condition
 from engine.why.probes import Recorder, Seen
 from engine.why.rewrite import Chain, Site
 
+CHUNK = 1_000  # bars between two breaths
 HOOKED = ("place", "place_closing", "guard", "cancel")  # what a strategy asks of the broker
 
 
@@ -72,14 +73,16 @@ class Study:
         *,
         indicators: Mapping[str, Mapping[str, Any]] | None = None,
         texts: Mapping[str, str] | None = None,
+        breathe: Callable[[], None] | None = None,
     ):
-        """Take what `Simulation` does, and sources by file name.
+        """Take what `Simulation` does, sources by file name, and what to call now and then while it plays.
 
         Raises:
             StrategyError: the strategy's `init` failed.
             ConfigError: a setting or parameter is out of range.
         """
         self.strategy = strategy
+        self._breathe = breathe
         self.workshop = swap.prepare(strategy, texts)
         self.simulation = Simulation(bars, strategy, params, indicators=indicators, **dict(settings or {}))
         self.tape = self.simulation.tape
@@ -88,10 +91,10 @@ class Study:
 
     def advance_to(self, bar: int) -> None:
         """Play on until `bar` bars are revealed, or to where the strategy fails."""
-        try:
-            self.simulation.advance(bar - self.simulation.bar)
-        except StrategyError as error:
-            self.failure = error
+        while self.failure is None and self.simulation.bar < min(bar, self.simulation.total_bars):
+            self._take(min(CHUNK, bar - self.simulation.bar))
+            if self._breathe is not None:
+                self._breathe()
 
     def look_at(self, bar: int) -> Moment:
         """Play on to the close of bar `bar` (an index from 0), the strategy's decision there under the microscope."""
@@ -108,7 +111,7 @@ class Study:
             vars(broker).update(hooks)
             try:
                 with swap.swapped(codes):
-                    self.advance_to(bar + 1)
+                    self._take(1)
             finally:
                 for name in hooks:
                     del vars(broker)[name]
@@ -118,6 +121,14 @@ class Study:
         moment.held = list(broker.open_trades)
         moment.waiting = list(broker.orders)
         return moment
+
+    def _take(self, bars: int) -> None:
+        try:
+            self.simulation.advance(bars)
+        except StrategyError as error:
+            self.failure = error
+        except SystemExit as error:
+            self.failure = strategy_error(error, self.strategy, self.simulation.bar - 1)
 
     def _hooks(self, moment: Moment) -> dict[str, Any]:
         """Return stand-ins for the broker's methods that note who calls."""

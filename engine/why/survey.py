@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from engine.bars import Bars
 from engine.errors import StrategyError
-from engine.simulation import Simulation
+from engine.simulation import Simulation, strategy_error
 from engine.strategy import Strategy
 from engine.why import swap, words
 from engine.why.answer import Counted, Miss, Survey
@@ -36,6 +36,7 @@ def survey(
     texts: Mapping[str, str] | None = None,
     most: int = MOST,
     seconds: float = SECONDS,
+    breathe: Callable[[], None] | None = None,
 ) -> Survey:
     """Return per condition how often it was true in the first `until` bars (all), and its nearest misses.
 
@@ -53,12 +54,19 @@ def survey(
     give_up = time.monotonic() + seconds
     counter = Counter(simulation.strategy.data._clock, entry_of(strategy, workshop))
     try:
-        simulation.advance(begin)
+        while simulation.bar < begin:
+            simulation.advance(min(_CHUNK, begin - simulation.bar))
+            if breathe is not None:
+                breathe()
         with swap.alone(), swap.swapped(workshop.codes(counter.probes)):
             while simulation.bar < total and time.monotonic() < give_up:
                 simulation.advance(min(_CHUNK, total - simulation.bar))
+                if breathe is not None:
+                    breathe()
     except StrategyError as error:
         told.notes.append(error.message)
+    except SystemExit as error:
+        told.notes.append(strategy_error(error, strategy, simulation.bar - 1).message)
     told.first, told.last, told.calls = begin + 1, max(simulation.bar, begin), counter.calls
     _note_limits(told, total, most)
     tallies = _worth_telling(counter.tallies, strategy)

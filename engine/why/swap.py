@@ -78,8 +78,8 @@ def prepare(strategy: type[Strategy], texts: Mapping[str, str] | None = None, *,
     `texts` are sources by file name, for files that are not where they say, such as stored ones.
     """
     workshop = Workshop()
-    for module, names in _homes(strategy).items():
-        _add(workshop, module, names, texts or {}, lines)
+    for place in _homes(strategy).values():
+        _add(workshop, place, strategy, texts or {}, lines)
     decides = next((vars(cls)["next"] for cls in strategy.__mro__ if "next" in vars(cls)), None)
     known = {id(function) for function, *_ in workshop.swaps}
     found = list(functions_in(decides))
@@ -144,14 +144,13 @@ def _is_ours(module: str) -> bool:
     return module.startswith("engine.") and not module.startswith("engine.strategies.")
 
 
-def _add(workshop: Workshop, home: int, place: Any, texts: Mapping[str, str], lines: bool) -> None:
+def _add(workshop: Workshop, place: Any, strategy: type[Strategy], texts: Mapping[str, str], lines: bool) -> None:
     globals_, names = place
     held: dict[str, list[FunctionType]] = {}
-    for function in gc.get_referrers(globals_):
-        if isinstance(function, FunctionType) and function.__globals__ is globals_:
-            qualname = function.__code__.co_qualname
-            if names is None or any(qualname.startswith(name) for name in names):
-                held.setdefault(function.__code__.co_filename, []).append(function)
+    for function in _living(globals_, strategy):
+        qualname = function.__code__.co_qualname
+        if names is None or any(qualname.startswith(name) for name in names):
+            held.setdefault(function.__code__.co_filename, []).append(function)
     for filename, functions in held.items():
         file = _read(filename, globals_, texts, lines, workshop)
         if file is None:
@@ -163,6 +162,20 @@ def _add(workshop: Workshop, home: int, place: Any, texts: Mapping[str, str], li
             workshop.swaps += swaps
         else:
             workshop.missing = f"The file {filename} has changed since it was loaded."
+
+
+def _living(globals_: dict[str, Any], strategy: type[Strategy]) -> list[FunctionType]:
+    """Return the functions of a module: those its names and classes lead to, and those that only values hold.
+
+    The collector does not tell of what was frozen before a process forked, so it is not enough to ask it.
+    """
+    classes = [cls for cls in strategy.__mro__ if cls not in (Strategy, object)]
+    classes += [v for v in globals_.values() if isinstance(v, type) and v.__module__ == globals_.get("__name__")]
+    values = [*globals_.values(), *(value for cls in classes for value in vars(cls).values())]
+    found = [function for value in values for function in functions_in(value)]
+    found += [item for item in gc.get_referrers(globals_) if isinstance(item, FunctionType)]
+    own = {id(function): function for function in found if function.__globals__ is globals_}
+    return list(own.values())
 
 
 def _read(filename: str, globals_: Any, texts: Mapping[str, str], lines: bool, workshop: Workshop) -> File | None:

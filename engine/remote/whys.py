@@ -1,0 +1,73 @@
+"""Whys: what engine.why says of a run, found out in the process where its strategy may run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, TypeVar
+
+from engine.catalog import Entry
+from engine.remote import wire
+from engine.why import Explanation, Survey, TradeReasons, explain, survey, trade_reasons
+from engine.why.answer import read
+
+T = TypeVar("T", Explanation, Survey, TradeReasons)
+TURN = 0.2  # s of work between two breaths
+
+_ANSWERS: dict[type[Any], Callable[..., Any]] = {
+    Explanation: explain,
+    Survey: survey,
+    TradeReasons: trade_reasons,
+}
+_NAMES = {kind.__name__: kind for kind in _ANSWERS}
+
+
+def question(kind: type[Any], **details: Any) -> dict[str, Any]:
+    """Return what is asked, fit to travel: an answer of `kind`, and the arguments of the function that gives it."""
+    return {"kind": kind.__name__, **details}
+
+
+def answer(job: wire.Job, entry: Entry, breathe: Callable[[], None] | None = None) -> bytes:
+    """Return the answer to a job's `why` as JSON; `breathe` is called every TURN seconds.
+
+    Raises:
+        EngineError: the strategy failed in `init`, or there is no such bar or trade.
+    """
+    assert entry.strategy is not None and job.why is not None
+    details = dict(job.why)
+    give = _ANSWERS[_NAMES[details.pop("kind")]]
+    file = getattr(sys.modules.get(entry.strategy.__module__), "__file__", None)
+    told = give(
+        job.bars, entry.strategy, job.params, job.settings, indicators=job.indicators,
+        texts={file: job.source} if file else None, breathe=_paced(breathe), **details,
+    )  # fmt: skip
+    return json.dumps(told.to_dict()).encode()
+
+
+def read_answer(kind: type[T], message: bytes) -> T:
+    """Return the answer that came from a child.
+
+    Raises:
+        Damaged: it is none.
+    """
+    try:
+        return read(kind, json.loads(message))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise wire.Damaged(f"not an answer: {error}") from error
+
+
+def _paced(breathe: Callable[[], None] | None) -> Callable[[], None] | None:
+    """Return `breathe`, called no more often than every TURN seconds."""
+    if breathe is None:
+        return None
+    due = monotonic() + TURN
+
+    def paced() -> None:
+        nonlocal due
+        if monotonic() >= due:
+            breathe()
+            due = monotonic() + TURN
+
+    return paced
