@@ -43,7 +43,8 @@ class Doubt:
 class Band:
     """Equity at worst (`low`) and at best (`high`) after each bar from `start` on, and the doubts it comes from.
 
-    The decisions are the run's own; only the order of events inside the doubtful bars differs. Arrays have one value a bar.
+    The decisions are the run's own; only the order of events inside the doubtful bars differs. Arrays have one value
+    a bar.
     """
 
     start: int
@@ -82,9 +83,9 @@ def band(tape: Tape, start: int = 0, stop: int | None = None) -> Band:
 def doubts(tape: Tape, bar: int | None = None) -> tuple[Doubt, ...]:
     """Return the trades that may have ended otherwise, as known after `bar` bars.
 
-    Two cases are in doubt. A bar that holds both stop and target of a trade: the stop was taken. And a bar that a limit or
-    stop order opened a trade in, with its stop or target inside: they count from the next bar on, for the way to the fill
-    is unknown.
+    Two cases are in doubt. A bar that holds both stop and target of a trade: the stop was taken. And a bar that a
+    limit or stop order opened a trade in, with its stop or target inside: they count from the next bar on, for the
+    way to the fill is unknown.
     """
     kinds, _, rows = tape.events.plain()
     stop = tape.events.between(0, tape.bar if bar is None else bar).stop

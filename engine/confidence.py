@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -19,7 +19,7 @@ FEW = 30  # trades; below, no figure of a run says much
 _RESAMPLES = 2000
 _PARTS = 1000  # more trades than this are drawn in random lots of equal size, which vary the same
 _SIZE, _PRICE, _COMMISSION, _PNL = 2, 3, 4, 5  # in a fill's event row; see Events.write
-_HIGHEST_RATE, _LOWEST_RATE = 0.0999, -0.1  # what a commission may be
+_HIGHEST_RATE = 0.0999  # the broker takes less than a tenth
 
 
 class Confidence:
@@ -39,10 +39,10 @@ class Confidence:
     def at(self, bar: int | None = None) -> dict[str, Any]:
         """Return what is to be said after `bar` bars, JSON-able; None stands for what is not defined yet.
 
-        `trades`, `sample` (a sentence); `return_low`, `return_high`, `win_rate_low` ... `profit_factor_high`: the ends of
-        95 % intervals (returns as fractions); `doubtful_trades`, `doubtful_bars` (from 0), `equity_low`, `equity_high`,
-        `doubtful_share` (of the profit) and `doubt` (a sentence, empty without any); `break_even` (a commission rate) and
-        `break_even_text`.
+        `trades`, `sample` (a sentence); `return_low`, `return_high`, `win_rate_low` ... `profit_factor_high`: the
+        ends of 95 % intervals (returns as fractions); `doubtful_trades`, `doubtful_bars` (from 0), `equity_low`,
+        `equity_high`, `doubtful_share` (of the profit) and `doubt` (a sentence, empty without any); `break_even` (a
+        commission rate) and `break_even_text`.
         """
         bar = self._tape.bar if bar is None else max(0, min(bar, self._tape.bar))
         self._catch_up()
@@ -85,14 +85,14 @@ class Confidence:
 def intervals(pnl: np.ndarray, initial_balance: float, seed: int = 0) -> dict[str, float | None]:
     """Return 95 % bootstrap intervals of return, win rate and profit factor.
 
-    The trades are drawn again, with replacement, as often as there are; the interval holds the middle 95 % of what comes
-    out. It takes trades as independent of each other, and tells nothing of markets that are yet to come.
+    The trades are drawn again, with replacement, as often as there are; the interval holds the middle 95 % of what
+    comes out. It takes trades as independent of each other, and tells nothing of markets that are yet to come.
 
     Args:
         pnl: cash won or lost by each closed trade, shape (n_trades,).
     Returns:
-        `return_low` and `return_high` (fractions of `initial_balance`), `win_rate_low` ..., `profit_factor_low` ...; None
-        while there are fewer than two trades, and for a profit factor without end.
+        `return_low` and `return_high` (fractions of `initial_balance`), `win_rate_low` ..., `profit_factor_low` ...;
+        None while there are fewer than two trades, and for a profit factor without end.
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3 (the percentile interval).
     """
     names = ("return", "win_rate", "profit_factor")
@@ -146,7 +146,9 @@ def break_even(
     guess: float | None = None,
     runs: int = 12,
 ) -> float | None:
-    """Return the commission rate at which a run's profit is gone, found by running it again; None when none is.
+    """Return the commission rate at which a run's profit is gone, found by running it again.
+
+    None when there is no profit even without commission, or when it survives the highest.
 
     A dearer run trades other sizes, so the rate that its turnover suggests is only a first guess.
 
@@ -165,31 +167,28 @@ def break_even(
         held = abs(float(simulation.tape.position(len(bars) - 1)[0])) * float(bars.close[-1])
         return equity - simulation.tape.initial_balance - held * rate  # closing what is open would cost it too
 
-    free = profit(0.0)
-    if free == 0:
+    if profit(0.0) <= 0:
         return None
-    far = _HIGHEST_RATE if free > 0 else _LOWEST_RATE
-    near = 0.0
-    left = runs - 1
-    if guess is not None and 0 < guess / far < 1:
-        near, far, left = _around(profit, guess, far, free, left)
-    return _bisect(profit, near, far, free, left)
+    near, far, left = 0.0, _HIGHEST_RATE, runs - 1
+    if guess is not None and near < guess < far:
+        near, far, left = _around(profit, guess, left)
+    return _bisect(profit, near, far, left)
 
 
-def _around(profit: Any, guess: float, far: float, free: float, left: int) -> tuple[float, float, int]:
-    """Return two rates near the guess with the zero between them, or the widest ones, and how many runs are left."""
-    above, below = guess * 1.05, guess * 0.95
-    if abs(above) < abs(far) and profit(above) * free <= 0:
-        return (below, above, left - 2) if profit(below) * free > 0 else (0.0, below, left - 2)
-    return (above, far, left - 1) if abs(above) < abs(far) else (0.0, far, left)
+def _around(profit: Callable[[float], float], guess: float, left: int) -> tuple[float, float, int]:
+    """Return two rates with the zero between them, close to the guess if it is, and how many runs are left."""
+    below, above = guess * 0.95, min(guess * 1.05, _HIGHEST_RATE)
+    if profit(above) > 0:
+        return above, _HIGHEST_RATE, left - 1
+    return (below, above, left - 2) if profit(below) > 0 else (0.0, below, left - 2)
 
 
-def _bisect(profit: Any, near: float, far: float, free: float, left: int) -> float | None:
-    if profit(far) * free > 0:
+def _bisect(profit: Callable[[float], float], near: float, far: float, left: int) -> float | None:
+    if far == _HIGHEST_RATE and profit(far) > 0:
         return None
-    for _ in range(left - 1):
+    for _ in range(left):
         middle = (near + far) / 2
-        if profit(middle) * free > 0:
+        if profit(middle) > 0:
             near = middle
         else:
             far = middle
@@ -200,6 +199,8 @@ def verified(
     bars: Bars, strategy: type[Strategy], params: Mapping[str, Any], settings: Mapping[str, Any], guess: float | None
 ) -> dict[str, Any]:
     """Return `break_even` and its text as `Confidence.at` names them, found by running; the guess when that fails."""
+    if guess is None or guess <= 0:
+        return {"break_even": guess, "break_even_text": _told_rate(guess)}
     try:
         rate = break_even(bars, strategy, params, settings, guess=guess)
     except EngineError:

@@ -128,8 +128,8 @@ def _splits(bars: Bars) -> list[Fault]:
         told.append(
             Fault(
                 at + 1, SPLIT,
-                f"{_when(bars, at + 1)} opens at {bars.open[at + 1]:.6g} after a close of {bars.close[at]:.6g}: a split of "
-                f"{words} that is not adjusted for?",
+                f"{_when(bars, at + 1)} opens at {bars.open[at + 1]:.6g} after a close of {bars.close[at]:.6g}: a "
+                f"split of {words} that is not adjusted for?",
             )
         )  # fmt: skip
     return told

@@ -15,9 +15,9 @@ REMOVED, REPLACED = "removed", "replaced"
 class Futures:
     """Cuts bars: `at(k, how)` keeps the first `k` as they are.
 
-    The other future is the run's own turned round: each close moves against the way it really went, by up to more than it
-    really did, so that whatever depends on the sign or the size of a later move comes out differently. Prices keep the
-    number of decimals that the real ones have.
+    The other future is the run's own turned round: each close moves against the way it really went, by up to more
+    than it really did, so that whatever depends on the sign or the size of a later move comes out differently. Prices
+    keep the number of decimals that the real ones have.
     """
 
     def __init__(self, bars: Bars, seed: int = 0):
@@ -60,8 +60,8 @@ class Futures:
 def another(values: np.ndarray, random: np.random.Generator, before: Any = None) -> np.ndarray:
     """Return values of the same kind that differ.
 
-    Numbers are mirrored at `before`, the last one that is known, so that what was above lies below; truths are negated, the
-    rest is put into another order.
+    Numbers are mirrored at `before`, the last one that is known, so that what was above lies below; truths are
+    negated, the rest is put into another order.
     """
     if values.dtype.kind == "b":
         return ~values

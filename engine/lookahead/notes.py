@@ -48,6 +48,11 @@ class Notes:
         """Note a finding that needs no more explaining."""
         self._known.append(finding)
 
+    @property
+    def orders_differ(self) -> bool:
+        """Return whether orders came out differently with another future."""
+        return any(REPLACED in found.ways for found in self._orders.values())
+
     def findings(self, done: bool) -> tuple[Finding, ...]:
         """Return what is known; a difference that shows only when bars are missing counts once all is done."""
         leaks = any(REPLACED in found.ways for found in (*self._columns.values(), *self._orders.values()))
@@ -154,8 +159,7 @@ class Notes:
         if at is not None:
             self._note_order(at, told(run.deeds.on(at)), told(other.on(at)), k, how)
         elif refused.bar < run.last:
-            error = refused.__cause__.__cause__ if refused.__cause__ is not None else None
-            known = f"next() fails with {type(error or refused).__name__}: {str(error or refused)[:120]}"
+            known = f"next() fails with {refused.reason}"
             self._note_order(refused.bar, told(run.deeds.on(refused.bar)), known, k, how)
 
     def _note_order(self, at: int, had: str, known: str, k: int, how: str) -> None:

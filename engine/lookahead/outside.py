@@ -36,7 +36,7 @@ class Slot:
 
 
 class Outside:
-    """The data around a strategy class: its globals, closures, class attributes, and the modules and helpers it uses."""
+    """The data around a strategy class: its globals, closures, class attributes, its modules and helpers."""
 
     def __init__(self, strategy: type, bars: Bars):
         self.bars = bars

@@ -17,12 +17,13 @@ from engine.lookahead.futures import REMOVED, REPLACED
 from engine.lookahead.inputs import digest
 from engine.lookahead.notes import Notes
 from engine.lookahead.report import CHANCE, Finding, Report
-from engine.lookahead.sample import ALL_UP_TO, plan
+from engine.lookahead.sample import ALL_UP_TO, Plan, plan
 from engine.lookahead.world import Refused, World
 from engine.simulation import Simulation
 from engine.strategy import Strategy
 
 SLICE = 0.025  # s of work between two reports
+_ENOUGH = 300  # bars run up to, of a strategy that is known to peek
 
 
 def prove(
@@ -66,10 +67,7 @@ def check(
     **options: Any,
 ) -> Report:
     """Return the finished report of `prove`."""
-    report = None
-    for report in prove(bars, strategy, params, settings, slice_seconds=60.0, **options):
-        pass
-    assert report is not None
+    *_, report = prove(bars, strategy, params, settings, slice_seconds=60.0, **options)
     return report
 
 
@@ -77,13 +75,13 @@ class Proof:
     """One strategy under proof.
 
     For a cut after bar k the strategy starts again on the first k bars alone, and on those with another future. Every
-    value of every series that `init()` makes is compared with the run's, up to the cut, and on small runs the cut run is
-    played up to the cut and all that it did compared.
+    value of every series that `init()` makes is compared with the run's, up to the cut, and on small runs the cut run
+    is played up to the cut and all that it did compared.
 
-    On longer runs most cuts are not played. What `next()` decides follows from the bars so far, the series, and what else
-    `init()` left on the strategy; where all those are equal (and nothing outside can be reached, and the same run comes
-    out the same twice), the decisions are. As soon as anything of that fails, every cut is played. Bars with orders and
-    bars at random are played in any case.
+    On longer runs most cuts are not played. What `next()` decides follows from the bars so far, the series, and what
+    else `init()` left on the strategy; where all those are equal (and nothing outside can be reached, and the same
+    run comes out the same twice), the decisions are. As soon as anything of that fails, every cut is played. Bars
+    with orders and bars at random are played in any case.
     """
 
     def __init__(self, world: World, limit: int = ALL_UP_TO, resume: Report | None = None):
@@ -94,6 +92,8 @@ class Proof:
         self._unclear: dict[int, str] = {}
         self._total = len(world.bars)
         self._sample = ""
+        self._trusted = False
+        self._played = 0
 
     def report(self, done: bool = False) -> Report:
         """Return how far the proof is."""
@@ -111,21 +111,8 @@ class Proof:
             return
         chosen = plan(self.world.bars, run.last, run.deeds.placing(), limit=self._limit)
         self._total, self._sample = len(chosen.bars), chosen.sample
-        trusted = run.digest is not None and not self.world.leaves_data
-        waiting = [bar for bar in chosen.bars if bar not in self._checked]
-        unplayed = []
-        for bar in waiting:
-            play = bar in chosen.run or not trusted
-            equal = self._check(run, bar, play)
-            if not play:
-                unplayed.append(bar)
-                trusted = trusted and equal
-            yield
-        if not trusted:
-            # Inputs turned out to differ: what was taken for equal so far is played after all, the sample's runs excepted.
-            for bar in unplayed if not chosen.sample else _some(unplayed):
-                self._check(run, bar, play=True)
-                yield
+        self._trusted = run.digest is not None and not self.world.leaves_data
+        yield from self._go_through(run, chosen, [bar for bar in chosen.bars if bar not in self._checked])
         placing = run.deeds.placing()
         if placing:
             for finding in warmup.findings(self.world, run.columns, placing[0]):
@@ -148,6 +135,32 @@ class Proof:
         last = simulation.bar - 1 if failed else simulation.bar
         return Run(simulation, columns_of(simulation), Deeds.of(simulation.tape.events), left, last)
 
+    def _go_through(self, run: Run, chosen: Plan, waiting: list[int]) -> Iterator[None]:
+        """Check bars; those that were not played are, once what `next()` can read is known to differ."""
+        unplayed: list[int] = []
+        for bar in waiting:
+            if not self._trusted and chosen.sample:
+                break
+            play = bar in chosen.run or not self._trusted
+            equal = self._check(run, bar, play)
+            if not play:
+                unplayed.append(bar)
+                self._trusted = self._trusted and equal
+            yield
+        if self._trusted:
+            return
+        again = unplayed
+        if chosen.sample:
+            # Every bar of a sample would have to be run up to: only some can be, and no others count.
+            self._checked -= set(unplayed)
+            again = [bar for bar in chosen.bars if bar in chosen.run and bar not in self._checked]
+            self._total = len(chosen.run)
+            sample = f"A sample of {self._total} of {run.last:,} bars"
+            self._sample = f"{sample}, worst suspects first, each by a run up to it."
+        for bar in again:
+            self._check(run, bar, play=True)
+            yield
+
     def _differs_by_chance(self, run: Run, again: Run) -> bool:
         """Note when the same run does not come out the same: then nothing follows from a difference."""
         for one, two in zip(run.columns, again.columns, strict=False):
@@ -169,8 +182,12 @@ class Proof:
     def _check(self, run: Run, bar: int, play: bool) -> bool:
         """Check one bar both ways; return whether all that `next()` can read there was equal."""
         k, equal, clear = bar + 1, True, 0
-        # Before its first decision a run decides nothing, and a cut there would begin earlier: its indicators are empty.
+        # Before its first decision a run decides nothing; a cut there would begin earlier, with empty indicators.
         play = play and bar >= run.simulation.tape.first_bar
+        if play:
+            # Once it is known that orders peek, more runs would only add to the marks on the chart.
+            self._played += 1
+            play = self._played <= _ENOUGH or not self.notes.orders_differ
         if k == len(self.world.bars):
             self._checked.add(bar)  # nothing comes after it
             return True
@@ -179,7 +196,7 @@ class Proof:
                 cut = self.world.cut(k, how, play=play)
             except Refused as refused:
                 if refused.bar is None or refused.simulation is None:
-                    self._unclear[bar] = f"{type(refused.__cause__.__cause__ or refused).__name__}: {refused}"  # type: ignore[union-attr]
+                    self._unclear[bar] = refused.reason
                     equal &= bar < run.simulation.tape.first_bar
                     continue
                 self.notes.compare_failure(run, refused, k, how)
@@ -208,10 +225,6 @@ class Run:
         self.deeds = deeds
         self.digest = left
         self.last = last
-
-
-def _some(bars: list[int]) -> list[int]:
-    return [bars[place] for place in np.unique(np.linspace(0, len(bars) - 1, min(len(bars), 40)).astype(int))]
 
 
 def _value(values: np.ndarray, bar: int) -> float | str | None:

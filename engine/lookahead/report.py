@@ -21,11 +21,11 @@ _MARKS = {LOOKS_AHEAD: "peeks", REPAINTS: "repaints", OUTSIDE: "outside", WARM_U
 class Finding:
     """One difference between what the run had on a bar and what could be known there.
 
-    `severity` is "leak" (the result cannot be trusted) or "warning". `bar` is the first one affected, from 0, and `bars`
-    are those known to be (at most MOST_BARS), `count` how many there are. `what` is "indicator", "order" or "run"; `had`
-    is what the run had, `known` what it has without the later bars: numbers, or words for orders. `line` is where the
-    indicator was declared or the order placed, `source` that line's text; `outside` names what was read besides `self.data`.
-    `how` says what showed it: the later bars "removed", or "replaced" by others.
+    `severity` is "leak" (the result cannot be trusted) or "warning". `bar` is the first one affected, from 0, and
+    `bars` are those known to be (at most MOST_BARS), `count` how many there are. `what` is "indicator", "order" or
+    "run"; `had` is what the run had, `known` what it has without the later bars: numbers, or words for orders. `line`
+    is where the indicator was declared or the order placed, `source` that line's text; `outside` names what was read
+    besides `self.data`. `how` says what showed it: the later bars "removed", or "replaced" by others.
     """
 
     kind: str
@@ -55,8 +55,8 @@ class Finding:
             return f"The same bars came out differently in a second run, first on {bar}: {had}, then {known}. {_SEED}"
         if self.kind == WARM_UP:
             return (
-                f"{subject} is not settled when trading begins: on {bar} it is {had}, and {known} without the bars before. "
-                "Begin later, for example with min_periods."
+                f"{subject} is not settled when trading begins: on {bar} it is {had}, and {known} without the bars "
+                "before. Begin later, for example with min_periods."
             )
         if self.kind == REPAINTS:
             return f"{subject} changes its past: on {bar} it was {known}, later bars made it {had}.{more}"
@@ -76,8 +76,8 @@ _SEED = "Seed what is random in init(), and do not read the clock."
 class Report:
     """How far the proof is: `checked` of `total` bars, of `bars` in the run.
 
-    `total` is below `bars` when a sample is checked; `sample` then says which. `unclear` bars could not be decided again,
-    and `reason` says why; they are not among the `checked`.
+    `total` is below `bars` when a sample is checked; `sample` then says which. `unclear` bars could not be decided
+    again, and `reason` says why; they are not among the `checked`.
     """
 
     bars: int

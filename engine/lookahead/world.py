@@ -25,7 +25,8 @@ class Refused(Exception):
     """The strategy fails on these bars; `bar` is where, None in `init()`."""
 
     def __init__(self, error: BaseException, bar: int | None, simulation: Simulation | None):
-        super().__init__(str(error)[:300])
+        self.reason = f"{type(error).__name__}: {str(error)[:200]}"
+        super().__init__(self.reason)
         self.bar = bar
         self.simulation = simulation
 

@@ -224,7 +224,7 @@ class KeepsLists(Strategy):
         now = len(self.data) - 1
         if self.closes[now] > self.closes[max(now - 5, 0)] and not self.position:
             self.buy()
-        elif self.position and self.closes[now] < self.closes[now - 3]:
+        elif self.position and self.closes[now] < self.closes[max(now - 3, 0)]:
             self.position.close()
 
 
