@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine import rules
 from engine.backtest import Backtest
 from engine.bars import Bars
 from engine.series import BLOCK, OVERLAP, Series
@@ -176,11 +177,11 @@ def _nothing_where_zero(values: Any) -> np.ndarray:
 class TrailingStrategy(Strategy):
     """Gives every trade a stop-loss that follows the close at a distance of average true ranges.
 
-    As in backtesting.py, the range is filled back over its warm-up, and `set_trailing_pct` averages over all bars: both
-    know more than a trader would have known.
+    Until there are enough bars the range is averaged over those there are; see rules.TRAILING_LOOKAHEAD.
     """
 
     __n_atr: Any = 6.0
+    __pct: float | None = None
     __atr: Any = None
 
     def init(self) -> None:
@@ -195,24 +196,32 @@ class TrailingStrategy(Strategy):
         true_range = pd.concat([high - low, (high - before).abs(), (before - low).abs()], axis=1).max(
             axis=1, skipna=False
         )
-        atr = true_range.rolling(periods).mean().bfill().to_numpy()
+        full = true_range.rolling(periods).mean()
+        if len(full) >= periods > 1:
+            self._broker.rule.touched.add(rules.TRAILING_LOOKAHEAD.name)
+        sofar = full.bfill() if self._broker.rule.compat else true_range.rolling(periods, min_periods=1).mean()
+        atr = full.fillna(sofar).to_numpy()
         self.__atr = Series(atr, self.data._clock, "ATR", self.data._bars.index)
         self._declarations.series.append(self.__atr)
 
     def set_trailing_sl(self, n_atr: float = 6) -> None:
         """Set the distance in average true ranges."""
-        self.__n_atr = n_atr
+        self.__n_atr, self.__pct = n_atr, None
 
     def set_trailing_pct(self, pct: float = 0.05) -> None:
-        """Set the distance as a fraction of price, turned into average true ranges."""
+        """Set the distance as a fraction of price; with `compat`, turned into average true ranges over all bars."""
         assert 0 < pct < 1, "pct must be a fraction between 0 and 1"
+        if not self._broker.rule.compat:
+            self.__pct = pct
+            return
         atr = np.asarray(self.__atr)
         self.set_trailing_sl(float(np.mean(np.asarray(self.data.Close) * pct / atr)))
 
     def next(self) -> None:
         """Move the stops of all open trades."""
         super().next()
-        close, distance = self.data.Close[-1], self.__atr[-1] * self.__n_atr
+        close = self.data.Close[-1]
+        distance = self.__atr[-1] * self.__n_atr if self.__pct is None else close * self.__pct
         for trade in self.trades:
             follow = close - distance if trade.is_long else close + distance
             nearest = max if trade.is_long else min

@@ -137,6 +137,13 @@ CONTRADICTORY_LEVELS = Rule(
     ours=lambda: "reject",
 )
 
+TRAILING_LOOKAHEAD = Rule(
+    "trailing_lookahead",
+    "TrailingStrategy's stops follow a range of the bars so far, and set_trailing_pct a fraction of the current close.",
+    "They fill the range back over its warm-up and average the fraction over all bars: both know later bars.",
+    "A trade on bar 20 with a range of 100 bars: its stop rests on bars 1 to 20, not on bars up to 100.",
+)
+
 START_EQUITY = Rule(
     "tiny",
     "Equity before the first decision is the starting cash.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -209,14 +208,3 @@ def _times_of_lines(lines: list[str]) -> pd.DatetimeIndex | None:
     if len(lines) < _FEWEST or times.isna().sum() > max(2, len(lines) // 10):
         return None
     return pd.DatetimeIndex(times)
-
-
-def text_file(cutter: Cutter, file: Any) -> Any:
-    """Return an open text file, or what is left of it before the cut."""
-    content = file.read()
-    kept = cutter.text(content)
-    if kept == content:
-        file.seek(0)
-        return file
-    file.close()
-    return io.StringIO(kept)

@@ -24,8 +24,11 @@ def declared(make: Callable[[], Simulation]) -> list[Place | None]:
     """Return for each series of the simulation that `make` makes the line that declared it."""
     places: list[Place | None] = []
     original = Declarations.declare
+    here = threading.get_ident()
 
     def declare(self: Declarations, *args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != here:
+            return original(self, *args, **kwargs)
         place = users_line(sys._getframe(1))
         result = original(self, *args, **kwargs)
         places.extend([place] * (len(self.series) - len(places)))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engine.lookahead.cutting import Cutter, text_file
+from engine.lookahead.cutting import Cutter
 
 _FRAMES = ("csv", "table", "parquet", "feather", "pickle", "json", "excel", "hdf", "fwf", "orc", "html", "xml", "sql")
 _ARRAYS = ("load", "loadtxt", "genfromtxt", "fromfile")
@@ -28,8 +28,11 @@ class _State(threading.local):
 
     cutter: Cutter | None = None
     watching = False
-    reads: set[str]
     inside = False
+
+    def __init__(self) -> None:
+        self.reads: set[str] = set()
+        self.kept: dict[Any, Any] = {}  # what was read since the cut began: next() may read it on every bar
 
 
 _state = _State()
@@ -41,14 +44,14 @@ def reading(cutter: Cutter | None, reads: set[str]) -> Iterator[None]:
     """Within this context, files read in this thread are noted in `reads` and cut by `cutter`, unless it is None."""
     with _installing:
         originals = [(owner, name, getattr(owner, name)) for owner, name in _places()]
-        before: tuple[Cutter | None, bool, set[str]] = (_state.cutter, _state.watching, getattr(_state, "reads", set()))
+        before = _state.cutter, _state.watching, _state.reads, _state.kept
         for owner, name, original in originals:
             setattr(owner, name, _wrapper(original, name))
-        _state.cutter, _state.watching, _state.reads = cutter, True, reads
+        _state.cutter, _state.watching, _state.reads, _state.kept = cutter, True, reads, {}
         try:
             yield
         finally:
-            _state.cutter, _state.watching, _state.reads = before
+            _state.cutter, _state.watching, _state.reads, _state.kept = before
             for owner, name, original in originals:
                 setattr(owner, name, original)
 
@@ -80,6 +83,9 @@ def _wrapper(original: Callable[..., Any], name: str) -> Callable[..., Any]:
     def read(*args: Any, **kwargs: Any) -> Any:
         if not _state.watching or _state.inside:
             return original(*args, **kwargs)
+        key = name, repr(args), repr(kwargs)
+        if key in _state.kept:
+            return _state.kept[key].copy()
         _state.inside = True  # what it opens in turn is cut as a whole, here
         try:
             result = original(*args, **kwargs)
@@ -89,7 +95,11 @@ def _wrapper(original: Callable[..., Any], name: str) -> Callable[..., Any]:
             args[1] if name == "load" and len(args) > 1 and not isinstance(args[0], (str, os.PathLike)) else args[:1]
         )
         _state.reads.add(_called(name, source))
-        return result if _state.cutter is None else _state.cutter.cut(result)
+        if _state.cutter is not None:
+            result = _state.cutter.cut(result)
+        if isinstance(result, (pd.DataFrame, pd.Series, np.ndarray)):
+            _state.kept[key] = result.copy()
+        return result
 
     return read
 
@@ -105,7 +115,13 @@ def _opener(original: Callable[..., Any]) -> Callable[..., Any]:
         if not isinstance(path, str) or os.path.splitext(path)[1].lower() not in _TEXTS or not _regular(path):
             return opened
         _state.reads.add(f"the file {os.path.basename(path)}")
-        return opened if _state.cutter is None else text_file(_state.cutter, opened)
+        if _state.cutter is None:
+            return opened
+        with opened:
+            content = opened.read()
+        if _state.kept.get(path, ("", ""))[0] != content:
+            _state.kept[path] = content, _state.cutter.text(content)
+        return io.StringIO(_state.kept[path][1])
 
     return open_
 

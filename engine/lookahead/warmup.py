@@ -42,7 +42,9 @@ def findings(world: World, columns: list[Column], first: int) -> Iterator[Findin
     else:
         places = lines.declared(world.whole) if slow else []
         for number, (bar, had, known) in slow.items():
-            file, line, source = (places[number] if number < len(places) else None) or (None, None, None)
+            if number >= len(places) or (place := places[number]) is None:
+                continue  # not declared by the user
+            file, line, source = place
             name = columns[number].name
             yield Finding(WARM_UP, "warning", bar, "indicator", name, had, known, file, line, source, bars=(first,))
 

@@ -235,7 +235,7 @@ class Signals(SignalStrategy):
         self.set_signal(rises * 0.5, (close.shift(-1) < close).astype(float))
 
 
-class Trailing(TrailingStrategy):
+class TrailingBack(TrailingStrategy):
     def init(self):
         super().init()
         self.set_trailing_sl(2)
@@ -292,8 +292,6 @@ LEAKS = [
     StopAtTheLow,
     Engine,
     Signals,
-    Trailing,
-    TrailingByPercent,
 ]
 
 
