@@ -65,13 +65,23 @@ class ConfigError(EngineError, ValueError):
 class StrategyError(EngineError):
     """The strategy's own code failed.
 
-    `bar` is the 0-based bar being decided, None when it failed before the first.
+    `bar` is the 0-based bar being decided, None when it failed before the first. `hung`: it was ended for taking too
+    long.
     """
 
     code = "strategy_error"
 
-    def __init__(self, message: str, *, file: str | None = None, line: int | None = None, bar: int | None = None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        bar: int | None = None,
+        hung: bool = False,
+    ):
         super().__init__(message, field="strategy")
         self.file = file
         self.line = line
         self.bar = bar
+        self.hung = hung

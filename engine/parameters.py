@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, EngineError
 
 _SCALARS = (bool, int, float, str)
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0", ""}
@@ -124,6 +124,24 @@ def check_parameters(strategy: type, values: Mapping[str, Any]) -> dict[str, Any
     if check is not None:
         check(checked)
     return checked
+
+
+def check_together(strategy: Any, values: Mapping[str, Any], title: str) -> None:
+    """Let the strategy check its parameters together, each of them good by itself.
+
+    Raises:
+        ConfigError: it refuses them, or cannot check them.
+    """
+    check = getattr(strategy, "check", None)
+    if check is None:
+        return
+    try:
+        check(dict(values))
+    except EngineError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's own code
+        problem = f"{title} could not check its parameters: {type(error).__name__}: {error}"
+        raise ConfigError(f"{problem[:300]}. Correct its check method.", field="strategy") from error
 
 
 def unknown(kind: str, name: str, known: typing.Iterable[str], *, field: str) -> ConfigError:

@@ -77,9 +77,9 @@ def _services(app: Flask) -> Services:
     yahoo = settings.is_on(app.config["YAHOO"])
     offline = Feeds(data, home / "cache", yahoo=False)
     feeds = Feeds(data, home / "cache", yahoo=True, asked=_count_fetch) if yahoo else offline
-    return Services(
-        feeds, Catalog(strategies), store, offline, data, yahoo, settings.pool(app.config), int(app.config["MAX_BARS"])
-    )
+    pool = settings.pool(app.config)
+    catalog = Catalog(strategies, None if pool is None else pool.describe)
+    return Services(feeds, catalog, store, offline, data, yahoo, pool, int(app.config["MAX_BARS"]))
 
 
 def _count_fetch(outcome: str) -> None:

@@ -14,7 +14,7 @@ from engine.catalog import Entry
 from engine.config import BacktestConfig
 from engine.errors import ConfigError, EngineError
 from engine.feeds import INTERVALS, check_interval, check_symbol, normalise_period
-from engine.parameters import Parameter, unknown
+from engine.parameters import Parameter, check_together, unknown
 from webapp import fields
 from webapp.fields import shown
 
@@ -187,10 +187,10 @@ def _strategy(given: _Values, config: _Values, errors: dict[str, str], services:
         errors["params"] = f"{len(params)} parameters are too many. Give at most {MAX_PARAMETERS}."
     elif entry is not None:
         config["strategy"] = entry.name
-        config["params"] = _parameters(entry, params, errors)
+        config["params"] = _parameters(entry, params, errors, services)
 
 
-def _parameters(entry: Entry, given: Mapping[str, Any], errors: dict[str, str]) -> _Values:
+def _parameters(entry: Entry, given: Mapping[str, Any], errors: dict[str, str], services: Services) -> _Values:
     """Parse each parameter, then let the strategy check them together when each is good by itself."""
     known = {parameter.name: parameter for parameter in entry.parameters}
     before = len(errors)
@@ -205,7 +205,7 @@ def _parameters(entry: Entry, given: Mapping[str, Any], errors: dict[str, str]) 
         for name, parameter in known.items()
     }
     if len(errors) == before:
-        _attempt(errors, "strategy", lambda: _check_together(entry, parsed))
+        _attempt(errors, "strategy", lambda: _check_together(entry, parsed, services))
     return parsed
 
 
@@ -221,17 +221,12 @@ def _parse(parameter: Parameter, value: Any) -> Any:
     return parameter.parse(value)
 
 
-def _check_together(entry: Entry, params: _Values) -> None:
-    check = getattr(entry.strategy, "check", None)
-    if check is None:
-        return
-    try:
-        check(dict(params))
-    except EngineError:
-        raise
-    except Exception as error:  # a user's own code
-        problem = f"{entry.title} could not check its parameters: {type(error).__name__}: {error}"
-        raise ConfigError(f"{problem[:300]}. Correct its check method.", field="strategy") from error
+def _check_together(entry: Entry, params: _Values, services: Services) -> None:
+    """Let the strategy look at its parameters: a user's own where users' code runs."""
+    if entry.strategy is not None:
+        check_together(entry.strategy, params, entry.title)
+    elif entry.checks and services.pool is not None:
+        services.pool.check(entry, params)
 
 
 def _indicators(given: _Values, config: _Values, errors: dict[str, str], services: Services) -> None:

@@ -56,6 +56,7 @@ class Player:
         self.tape = self.simulation.tape
         self.live = Live(self.tape)
         self.windows = Windows(self.tape, self.head, panels.book_of(self.tape))
+        self._first: int | None = None  # bars before the one that a client of frames resumes with, until it is sent
         self._resume(start)
         self._completed = False
         self._owes_state = False
@@ -85,7 +86,7 @@ class Player:
             self.simulation.close()
             metrics.simulating.dec()
             if self.head.bar or self.head.played:
-                self._keep(lambda: self.services.store.save_playhead(self.stored.id, self.head.bar))
+                self._save()
 
     # What is shown
 
@@ -300,6 +301,8 @@ class Player:
     def _answer(self, action: str) -> None:
         """Tell the state: at once when the playhead stays, after the frame when it moves."""
         head = self.head
+        if action == "pause":  # before it is answered: whoever asks why next is told of bars that were played
+            self._save()
         if action == "stop":
             self._send_state()
         elif head.travelling:
@@ -312,8 +315,10 @@ class Player:
             if self.frames and head.bar and self.windows.bucket != self.windows.wanted():
                 self._send(self.windows.reset(self.windows.wanted()))
             self._send_state()
-        if action == "pause":
-            self._keep(lambda: self.services.store.save_playhead(self.stored.id, head.bar))
+
+    def _save(self) -> None:
+        head = self.head
+        self._keep(lambda: self.services.store.save_playhead(self.stored.id, head.bar, head.played))
 
     def _window(self, message: Mapping[str, Any]) -> None:
         if not self.frames:
@@ -347,7 +352,8 @@ class Player:
         if bar is not None and bar > total:
             raise Refused(f"from_bar must be from 1 to {total:,}, not {bar:,}.", field="from_bar")
         window = self.frames and start.window
-        self._first = bar - 1 if bar is not None and self.frames and not window else None
+        if bar is not None and self.frames and not window:
+            self._first = bar - 1
         if bar is not None and (window or bar > 1):
             self.head.seek(bar if window else bar - 1)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog, Entry
 from engine.errors import ConfigError, StrategyError
-from engine.remote import RemoteSimulation
+from engine.remote import RemoteSimulation, whys
 from engine.simulation import Simulation
 from engine.statistics import Live
 from engine.tape import Tape
@@ -16,6 +16,9 @@ from webapp.store import Run
 
 if TYPE_CHECKING:
     from webapp import Services
+
+
+PATIENCE = 20.0  # s that a visitor waits for an answer
 
 
 def create(services: Services, values: Any, *, key: str | None = None) -> Run:
@@ -66,16 +69,33 @@ def open_simulation(services: Services, run: Run, patience: float | None = None)
     return Simulation(bars, entry.strategy, config.params, indicators=config.indicators, **config.broker_settings())
 
 
+def ask(services: Services, run: Run, kind: type[whys.T], **details: Any) -> whys.T:
+    """Return what engine.why says of a stored run: an Explanation, a Survey or a trade's reasons.
+
+    Raises:
+        TooLong: the strategy takes too long over it.
+        Busy: too many runs are being simulated.
+        EngineError: the strategy failed in `init`, or there is no such bar or trade.
+    """
+    config, bars = run.config, services.store.bars(run)
+    about = (config.params, config.broker_settings(), config.indicators)
+    if services.pool is not None:
+        entry = _unchanged(services, run) or _stored(services, run)
+        return services.pool.ask(kind, bars, entry, *about, patience=PATIENCE, **details)
+    return whys.find_out(kind, bars, strategy_of(services, run), *about, **details)
+
+
 def strategy_of(services: Services, run: Run) -> Entry:
     """Return the strategy that `run` was made with: the file of today if it is unchanged, else the stored text."""
-    return _unchanged(services, run) or Catalog.from_source(services.store.strategy_text(run), run.config.strategy)
+    if _unchanged(services, run):
+        return services.catalog.find(run.config.strategy)
+    return Catalog.from_source(services.store.strategy_text(run), run.config.strategy)
 
 
 def _unchanged(services: Services, run: Run) -> Entry | None:
-    for entry in services.catalog.all():
-        if entry.name == run.config.strategy and entry.digest == run.strategy_digest and entry.error is None:
-            return entry
-    return None
+    """Return the file that `run` was made with, not imported, if it is as it was."""
+    entry = services.catalog.unread(run.config.strategy)
+    return entry if entry is not None and entry.digest == run.strategy_digest else None
 
 
 def _stored(services: Services, run: Run) -> Entry:

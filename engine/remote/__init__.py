@@ -12,7 +12,7 @@ What comes back is never unpickled, only read as plain data of bounded size.
 """
 
 from engine.remote.limits import Limits
-from engine.remote.pool import Busy, Pool, Unavailable, shared
+from engine.remote.pool import Busy, Pool, TooLong, Unavailable, shared
 from engine.remote.twin import RemoteSimulation
 
-__all__ = ["Busy", "Limits", "Pool", "RemoteSimulation", "Unavailable", "shared"]
+__all__ = ["Busy", "Limits", "Pool", "RemoteSimulation", "TooLong", "Unavailable", "shared"]

@@ -19,7 +19,7 @@ import numpy as np
 from engine.bars import Bars
 from engine.catalog import Catalog, Entry
 from engine.errors import ConfigError, EngineError, StrategyError
-from engine.remote import limits, wire
+from engine.remote import inspection, limits, whys, wire
 from engine.simulation import Simulation, strategy_error
 
 SLICE = 0.025  # s between two blocks
@@ -51,7 +51,10 @@ def run(data: int, trace: int) -> int:
         sys.stdout = sys.stderr = Output(link, job.output)
         limits.confine(job.memory)
         _watch_memory(job.memory, link)
-        _play(link, job)
+        if isinstance(job, inspection.Inspection):
+            _inspect(link, job)
+        else:
+            _play(link, job)
         link.finish()
     except (OSError, EOFError):  # the server wants no more of it
         return 1
@@ -81,13 +84,15 @@ class Link:
             if message := self._reader.feed(self._sock.recv_into):
                 return message
 
-    def job(self) -> wire.Job:
-        """Return what is to be run."""
+    def job(self) -> wire.Job | inspection.Inspection:
+        """Return what is to be run, or looked at."""
         buffers: list[bytearray] = []
         while True:
             kind, message = self.receive()
             if kind == wire.JOB:
                 return wire.unpack_job(bytes(message), buffers)
+            if kind == wire.ASK:
+                return inspection.unpack(message)
             buffers.append(message)
 
     def finish(self) -> None:
@@ -180,8 +185,12 @@ def _play(link: Link, job: wire.Job) -> None:
     teller: Teller | None = None
     try:
         _wait_for_turn(link)
-        strategy = _entry(job).strategy
+        entry = _entry(job)
+        strategy = entry.strategy
         assert strategy is not None  # the catalog refuses entries without one
+        if job.why is not None:
+            _answer(link, job, entry)
+            return
         try:
             simulation = Simulation(job.bars, strategy, job.params, indicators=job.indicators, **job.settings)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -204,6 +213,31 @@ def _play(link: Link, job: wire.Job) -> None:
             reached = min(len(simulation.strategy.data), simulation.total_bars)
             teller.tell(reached, broken=True)
         link.send(wire.pack_error(error, reached))
+
+
+def _inspect(link: Link, asked: inspection.Inspection) -> None:
+    """Import a strategy file and say what is inside, or whether it takes these parameters."""
+    _wait_for_turn(link)
+    told = inspection.answer(asked)
+    limits.give_room()
+    link.send(wire.pack(wire.ANSWER, told))
+
+
+def _answer(link: Link, job: wire.Job, entry: Entry) -> None:
+    """Answer the job's `why`; in the middle of the work others get their turns."""
+
+    def breathe() -> None:
+        link.send(wire.pack(wire.PAUSE))
+        _wait_for_turn(link)
+
+    try:
+        answer = whys.answer(job, entry, breathe)
+    except (OSError, EOFError):  # the link's, for the strategy's come as a StrategyError
+        raise
+    except BaseException as error:
+        assert entry.strategy is not None
+        raise _explained(error, entry.strategy, None, job) from error
+    link.send(wire.pack(wire.ANSWER, answer))
 
 
 def _simulate(link: Link, simulation: Simulation, teller: Teller, first: int) -> None:

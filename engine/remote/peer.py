@@ -48,7 +48,7 @@ class Peer:
         """Send a run to a child that is ready."""
         self.session = session
         self._budget = session.limits.seconds_per_bar
-        self._send(wire.pack_job(session.job))
+        self._send(session.message())
 
     def go(self) -> None:
         """Let it compute for a turn."""
@@ -79,7 +79,9 @@ class Peer:
                 error = session.damage()
             elif self.hangs:
                 error = session.failure(
-                    f"did not finish {{unit}} within {self._budget:g} s: it hung {{when}}{{at}}.", trace
+                    f"did not finish {{unit}} within {self._budget:g} s: it hung {{when}}{{at}}.",
+                    trace,
+                    hung=True,
                 )
             else:
                 error = session.failure(f"ended its process ({processes.describe_end(code)}) {{when}}{{at}}.", trace)

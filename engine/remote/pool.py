@@ -8,18 +8,30 @@ import threading
 import weakref
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from engine.bars import Bars
-from engine.catalog import Entry
-from engine.remote import wire
+from engine.catalog import Description, Entry
+from engine.errors import ConfigError, EngineError
+from engine.remote import inspection, inspector, whys, wire
 from engine.remote.host import Busy, Host, Unavailable
 from engine.remote.limits import Limits
 from engine.remote.processes import FORK
 from engine.remote.session import Session
 from engine.remote.twin import RemoteSimulation
+from engine.strategy_files import digest_of
 
-__all__ = ["Busy", "Pool", "Unavailable", "shared"]
+__all__ = ["Busy", "Pool", "TooLong", "Unavailable", "shared"]
+
+
+_CHECKED = 1_000  # verdicts on parameters that are kept
+
+
+class TooLong(EngineError):
+    """A question about a run was not answered in time."""
+
+    code = "too_long"
 
 
 class Pool:
@@ -46,6 +58,7 @@ class Pool:
         self.fork = fork
         self._host: Host | None = None
         self._pid = 0
+        self._checked: dict[tuple[str, str, str], tuple[str, str | None] | None] = {}
         self._lock = threading.Lock()
         _pools.add(self)
 
@@ -67,16 +80,96 @@ class Pool:
             Busy: too many runs wait.
             Unavailable: no process can be started, or the pool is closed.
         """
+        session = self._submit(self._job(bars, entry, params, settings, indicators), bars, entry)
+        return RemoteSimulation(session, bars, dict(settings or {}), patience=patience)
+
+    def ask(
+        self,
+        kind: type[whys.T],
+        bars: Bars,
+        entry: Entry,
+        params: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        indicators: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        patience: float | None = None,
+        **details: Any,
+    ) -> whys.T:
+        """Return what `engine.why` says of a run: an Explanation, a Survey or a trade's reasons.
+
+        `details` are further arguments of the function that gives an answer of `kind`, such as `bar`.
+
+        Raises:
+            TooLong: it takes more than `patience` seconds.
+            EngineError: as for `simulation`, or there is no such bar or trade.
+        """
+        job = self._job(bars, entry, params, settings, indicators)
+        session = self._submit(job._replace(why=whys.question(kind, **details)), bars, entry)
+        try:
+            answer = session.await_reply(patience)
+            if answer is None:
+                raise TooLong(f"The strategy takes too long: there was no answer within {patience:g} s.")
+            return whys.read_answer(kind, answer)
+        except wire.Damaged as error:
+            raise session.damage() from error
+        finally:
+            session.close()
+
+    def _job(
+        self,
+        bars: Bars,
+        entry: Entry,
+        params: Mapping[str, Any] | None,
+        settings: Mapping[str, Any] | None,
+        indicators: Mapping[str, Mapping[str, Any]] | None,
+    ) -> wire.Job:
         columns, about = wire.describe(bars)
-        job = wire.Job(
+        return wire.Job(
             columns, about, entry.name, entry.source, None if entry.path is None else str(entry.path), entry.bundled,
             dict(params or {}), dict(settings or {}), dict(indicators or {}), self.limits.memory, self.limits.output,
         )  # fmt: skip
+
+    def _submit(self, job: wire.Job, bars: Bars, entry: Entry) -> Session:
         host = self._running()
-        name = entry.strategy.__name__ if entry.strategy else entry.title
+        name = entry.class_name or entry.title
         session = Session(job, name, len(bars), self.limits, host.wake)
         host.submit(session)
-        return RemoteSimulation(session, bars, dict(settings or {}), patience=patience)
+        return session
+
+    def describe(self, source: str, stem: str, path: Path) -> Description:
+        """Have a strategy file imported and described; a Catalog takes this method."""
+        known = {"source": source, "digest": digest_of(source), "path": path}
+        asked = inspection.Inspection(stem, source, str(path), None, self.limits.memory, self.limits.output)
+        return inspector.Described(self._inspect(asked), known)
+
+    def check(self, entry: Entry, params: Mapping[str, Any]) -> None:
+        """Let a strategy check its parameters together; what it said of the same ones before still holds.
+
+        Raises:
+            ConfigError: it refuses them, or cannot check them.
+            EngineError: it did not get its turn.
+        """
+        key = entry.digest, entry.name, repr(sorted(params.items()))
+        if key not in self._checked:
+            path = None if entry.path is None else str(entry.path)
+            asked = inspection.Inspection(
+                entry.name, entry.source, path, dict(params), self.limits.memory, self.limits.output
+            )
+            found = inspector.refusal(self._inspect(asked, entry.class_name or entry.title))
+            if len(self._checked) >= _CHECKED:
+                self._checked.clear()
+            self._checked[key] = found
+        if (refused := self._checked[key]) is not None:
+            raise ConfigError(refused[0], field=refused[1])
+
+    def _inspect(self, asked: inspection.Inspection, name: str = "The file") -> inspector.Inspector:
+        host = self._running()
+        session = inspector.Inspector(asked, self.limits, host.wake, name)
+        try:
+            host.submit(session)
+        except Busy as error:
+            session.fail(error)
+        return session
 
     def warm(self) -> None:
         """Start the spare children now, rather than with the first run."""

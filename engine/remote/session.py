@@ -47,6 +47,7 @@ class Session:
         self.wanted = 0
         self.exact = False  # whether `reached` is where the child is, and not only what it has told
         self.printed = 0  # bytes
+        self.reply: bytes | None = None  # to the job's `why`
         self._wake = wake
         self._unread = 0  # bytes
         self._tape = 0
@@ -66,6 +67,18 @@ class Session:
                 assert self.error is not None
                 raise self.error
             return self.start
+
+    def await_reply(self, seconds: float | None) -> bytes | None:
+        """Return the answer to the job's `why`, None when it takes longer than `seconds`.
+
+        Raises:
+            EngineError: what ended the run instead.
+        """
+        with self.changed:
+            self.changed.wait_for(lambda: self.over, seconds)
+            if self.reply is None and self.error is not None:
+                raise self.error
+            return self.reply
 
     def await_bar(self, bar: int, seconds: float | None) -> None:
         """Wait until `bar` bars are simulated, or there will not be so many, for at most `seconds`."""
@@ -109,6 +122,10 @@ class Session:
         """Whether enough has come that nobody has read."""
         return self._unread > AHEAD
 
+    def message(self) -> list[bytes | memoryview]:
+        """Return what to send to a child that is ready."""
+        return wire.pack_job(self.job)
+
     def put(self, kind: bytes, message: bytearray) -> None:
         """Take a message from the child.
 
@@ -128,6 +145,9 @@ class Session:
                 self.indicators.append(wire.read_indicator(message, self.bars))
             elif kind == wire.START and self.start is None:
                 self.start = wire.read_start(message, self.bars)
+            elif kind == wire.ANSWER and isinstance(self.job, wire.Job) and self.job.why is not None:
+                self.reply = bytes(message)
+                self._end(None)
             elif kind == wire.DONE and self.reached == self.bars:
                 self._end(None)
             elif kind == wire.ERROR:
@@ -183,19 +203,21 @@ class Session:
         """Return the error of a child whose messages cannot be read."""
         return self.failure("sent a tape that cannot be read {when}: it has harmed its own process.")
 
-    def failure(self, what: str, trace: str = "") -> StrategyError:
+    def failure(self, what: str, trace: str = "", *, hung: bool = False) -> StrategyError:
         """Return the error that says what the strategy did; `{when}`, `{unit}` and `{at}` in `what` are filled in.
 
         `trace` is faulthandler's, latest call first.
         """
-        calls = re.findall(r'^  File "(.*)", line (\d+) in', trace, re.MULTILINE)
-        own = [call for call in calls if call[0] == self.file]
-        file, line = (own or calls or [(self.file, None)])[0]
         bar = self.reached if self.start else None
         words = {
             "when": "in init()" if bar is None else f"on bar {bar + 1}",
             "unit": "init()" if bar is None else "a bar",
-            "at": f" (line {line})" if own else "",
         }
-        message = f"{self.name} {what.format(**words)}"
-        return StrategyError(message, file=file, line=int(line) if line else None, bar=bar)
+        return self._told(what, trace, words, bar, hung)
+
+    def _told(self, what: str, trace: str, words: dict[str, str], bar: int | None, hung: bool) -> StrategyError:
+        calls = re.findall(r'^  File "(.*)", line (\d+) in', trace, re.MULTILINE)
+        own = [call for call in calls if call[0] == self.file]
+        file, line = (own or calls or [(self.file, None)])[0]
+        message = f"{self.name} {what.format(**words, at=f' (line {line})' if own else '')}"
+        return StrategyError(message, file=file, line=int(line) if line else None, bar=bar, hung=hung)

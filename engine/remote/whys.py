@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
+from engine.bars import Bars
 from engine.catalog import Entry
 from engine.remote import wire
 from engine.why import Explanation, Survey, TradeReasons, explain, survey, trade_reasons
@@ -29,20 +30,32 @@ def question(kind: type[Any], **details: Any) -> dict[str, Any]:
     return {"kind": kind.__name__, **details}
 
 
-def answer(job: wire.Job, entry: Entry, breathe: Callable[[], None] | None = None) -> bytes:
-    """Return the answer to a job's `why` as JSON; `breathe` is called every TURN seconds.
+def find_out(
+    kind: type[T],
+    bars: Bars,
+    entry: Entry,
+    params: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    indicators: Mapping[str, Any],
+    **details: Any,
+) -> T:
+    """Return an answer of `kind`, found out in this process; `details` are for the function that gives it.
 
     Raises:
         EngineError: the strategy failed in `init`, or there is no such bar or trade.
     """
-    assert entry.strategy is not None and job.why is not None
-    details = dict(job.why)
-    give = _ANSWERS[_NAMES[details.pop("kind")]]
+    assert entry.strategy is not None  # it was imported here
     file = getattr(sys.modules.get(entry.strategy.__module__), "__file__", None)
-    told = give(
-        job.bars, entry.strategy, job.params, job.settings, indicators=job.indicators,
-        texts={file: job.source} if file else None, breathe=_paced(breathe), **details,
-    )  # fmt: skip
+    texts = {file: entry.source} if file and entry.source else None
+    return _ANSWERS[kind](bars, entry.strategy, params, settings, indicators=indicators, texts=texts, **details)
+
+
+def answer(job: wire.Job, entry: Entry, breathe: Callable[[], None]) -> bytes:
+    """Return the answer to a job's `why` as JSON; `breathe` is called every TURN seconds."""
+    assert job.why is not None
+    details = dict(job.why)
+    kind, breathe = _NAMES[details.pop("kind")], _paced(breathe)
+    told = find_out(kind, job.bars, entry, job.params, job.settings, job.indicators, breathe=breathe, **details)
     return json.dumps(told.to_dict()).encode()
 
 
@@ -58,10 +71,8 @@ def read_answer(kind: type[T], message: bytes) -> T:
         raise wire.Damaged(f"not an answer: {error}") from error
 
 
-def _paced(breathe: Callable[[], None] | None) -> Callable[[], None] | None:
+def _paced(breathe: Callable[[], None]) -> Callable[[], None]:
     """Return `breathe`, called no more often than every TURN seconds."""
-    if breathe is None:
-        return None
     due = monotonic() + TURN
 
     def paced() -> None:

@@ -24,10 +24,11 @@ from engine.errors import ConfigError, EngineError, StrategyError
 from engine.tape import FILLED, KINDS, OPENED, RUIN, Indicator, Tape
 
 # To the child.
-JOB, BUFFER, GO = b"J", b"U", b"G"
+JOB, BUFFER, ASK, GO = b"J", b"U", b"Q", b"G"
 # From the child.
 READY, INDICATOR, START, PAUSE, OUTPUT, DONE, ERROR = b"R", b"I", b"S", b"P", b"O", b"D", b"E"
 BLOCK, STUCK = b"B", b"W"  # STUCK: the next bar has been taking a while
+ANSWER = b"A"
 
 HEAD = struct.Struct("<cI")
 LONGEST = 64 << 20  # bytes in a message from the child
@@ -57,6 +58,7 @@ class Job(NamedTuple):
     memory: int
     output: int
     again: int | None = None  # these bars were sent already by a child that crashed; tell each further one
+    why: dict[str, Any] | None = None  # instead of the tape, the answer to this is wanted; see whys.py
 
     @property
     def bars(self) -> Bars:
