@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,13 @@ def block(containing: str) -> str:
 def test_the_strategy_is_found_described_and_trades(services, folders):
     from engine import Backtest
 
-    (folders["strategies"] / "pullback.py").write_text(block("class Pullback"), encoding="utf-8")
+    path = folders["strategies"] / "pullback.py"
+    path.write_text(block("class Pullback"), encoding="utf-8")
     entry = services.catalog.find("pullback")
     assert (entry.title, entry.error) == ("Pullback", None)
     assert [parameter.name for parameter in entry.parameters] == ["trend", "low", "stop"]
     assert "up-trend" in entry.description or "long average" in entry.description
-    stats = Backtest(services.feeds.load("AAPL", "1d", "10y"), entry.strategy, cash=10_000).run()
+    stats = Backtest(services.feeds.load("AAPL", "1d", "10y"), runpy.run_path(str(path))["Pullback"], cash=10_000).run()
     assert stats["# Trades"] > 0
 
 
