@@ -87,13 +87,12 @@ def doubts(tape: Tape, bar: int | None = None) -> tuple[Doubt, ...]:
     limit or stop order opened a trade in, with its stop or target inside: they count from the next bar on, for the
     way to the fill is unknown.
     """
-    kinds, _, rows = tape.events.plain()
     stop = tape.events.between(0, tape.bar if bar is None else bar).stop
+    kind, rows = np.array(tape.events.codes[:stop], dtype=np.int64) & 15, tape.events.rows
     fee = commission_function(tape.settings.get("commission", 0.0))
     opened: dict[int, _Row] = {}
     left: dict[int, float] = {}
     found = []
-    kind = np.frombuffer(kinds, np.uint8)[:stop]
     for place in np.flatnonzero((kind == OPENED) | (kind == CLOSED) | (kind == REDUCED)).tolist():
         row = rows[place]
         if kind[place] == OPENED:
