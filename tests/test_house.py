@@ -107,30 +107,39 @@ def test_every_setting_is_read_somewhere():
 
 def test_every_requirement_is_used():
     packages = packages_distributions()
-    provided = {normal(name) for module in outside_modules() for name in packages.get(module, [])}
+    provided = {normal(name) for module in outside_modules("engine", "webapp") for name in packages.get(module, [])}
     indirect = {"gunicorn", "jinja2", "psycopg", "tzdata"}  # run, or read, by others than our modules
     assert required() - indirect <= provided
     assert indirect <= required()
 
 
-def test_what_the_code_imports_is_required():
+@pytest.mark.parametrize(
+    ("file", "folders"),
+    [
+        pytest.param("requirements.txt", ["engine", "webapp"], id="to run"),
+        pytest.param("requirements-dev.txt", ["tests"], id="to test"),
+        pytest.param("requirements-bench.txt", ["bench", "docs"], id="to measure"),
+    ],
+)
+def test_what_is_imported_is_required(file, folders):
+    # Flask, flask-sock, Flask-WTF and yfinance bring these, and are built on them.
+    through_others = {"click", "curl-cffi", "itsdangerous", "markupsafe", "requests", "werkzeug", "wsproto", "wtforms"}
     packages = packages_distributions()
-    through_others = {"click", "itsdangerous", "werkzeug", "markupsafe", "wtforms", "wsproto", "requests", "curl-cffi"}  # Flask brings, ...
-    assert {normal(packages[name][0]) for name in outside_modules()} - through_others <= required()
+    found = {name: {normal(one) for one in packages.get(name, [name])} for name in outside_modules(*folders)}
+    assert {name for name, provided in found.items() if not provided & (required(file) | through_others)} == set()
 
 
-def outside_modules() -> set[str]:
-    """Return the top-level modules that the code imports and that neither Python nor we provide."""
-    names = {
-        name.split(".")[0] for path in sources("engine", "webapp") for name in imports(path, inside_functions=True)
-    }
-    return names - {"", "engine", "webapp"} - sys.stdlib_module_names
+def outside_modules(*folders: str) -> set[str]:
+    """Return the top-level modules that the folders' code imports and that neither Python nor we provide."""
+    names = {name.split(".")[0] for path in sources(*folders) for name in imports(path, inside_functions=True)}
+    return names - {"", "bench", "dev", "docs", "engine", "tests", "webapp"} - sys.stdlib_module_names
 
 
-def required() -> set[str]:
-    """Return the distributions that requirements.txt names."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    return {normal(name) for name in re.findall(r"^([\w-]+)", text, re.MULTILINE)}
+def required(file: str = "requirements.txt") -> set[str]:
+    """Return the distributions that a requirements file names, and those that it includes."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    included = [required(name) for name in re.findall(r"^-r (\S+)", text, re.MULTILINE)]
+    return {normal(name) for name in re.findall(r"^(\w[\w.-]*)", text, re.MULTILINE)}.union(*included)
 
 
 def normal(distribution: str) -> str:

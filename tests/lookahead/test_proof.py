@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import time
@@ -254,7 +255,7 @@ def test_of_a_script_only_what_the_class_needs_runs_again(tmp_path, monkeypatch)
     data.to_frame().to_csv(tmp_path / "prices.csv")
     (tmp_path / "a_users_script.py").write_text(SCRIPT.format(path=tmp_path / "prices.csv"))
     monkeypatch.syspath_prepend(str(tmp_path))
-    import a_users_script
+    a_users_script = importlib.import_module("a_users_script")
 
     report = check(data, a_users_script.Script)
     assert report.state == "red", str(report)
