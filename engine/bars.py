@@ -32,7 +32,7 @@ class Buckets(NamedTuple):
     volume: np.ndarray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Bars:
     """OHLCV columns that passed the gate once, and what there is to say about them.
 

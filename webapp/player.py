@@ -19,7 +19,7 @@ from webapp.store import Run, StoreError
 from webapp.windows import Windows
 
 STATS = 0.1  # s between two messages of statistics
-PLAIN_STATS = 0.5  # s of the same for a plain client, for which they would outweigh the candles
+PLAIN_STATS = 1.0  # s of the same for a plain client, for which they would outweigh the candles
 SILENCE = 15.0  # s without a message until a heartbeat
 QUIET = 8.0  # s without a write until a ping, for the kernel to notice a reader that has vanished
 NAP = 0.05  # s: shorter waits are slept through, which costs half of what waiting for a message does

@@ -47,7 +47,7 @@ Server to client
                Sent after each control (after its frame, if it moves the playhead), when a condition pauses, and when
                the end is reached
     stats      bar_number and the numbers of engine.statistics.Live.at; frame clients also get
-               html {panel: html}, only panels that changed since the last one. At most 10 a second (2 for plain
+               html {panel: html}, only panels that changed since the last one. At most 10 a second (1 for plain
                clients), and always at the bar where the playhead comes to rest
     complete   total_bars, metrics (the numbers of stats at the last bar), run; once, the first time the end is reached.
                A plain client's socket then closes with 1000 (unless `hold`)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection, Row, Table, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -87,7 +88,8 @@ class Store:
 
     def __init__(self, url: str, *, lock_timeout: float = 5.0):
         self.database = Database(url, lock_timeout)
-        self._last_bars: tuple[str, Bars] | None = None  # a form's estimate, its run and its stream ask in a row
+        self._shared: WeakValueDictionary[str, Bars] = WeakValueDictionary()  # by digest: those that are being played
+        self._last: Bars | None = None  # a form's estimate, its run and its stream ask in a row
 
     def prepare(self) -> None:
         """Bring the tables up to date if that is possible now; if not, the first use tries again and tells."""
@@ -131,7 +133,7 @@ class Store:
             if row["key"] is None or found is None:
                 raise
             return _run(found)
-        self._last_bars = bars.digest, bars
+        self._last = self._shared.setdefault(bars.digest, bars)
         return self.run(str(row["id"]))
 
     def run(self, id: str) -> Run:
@@ -157,16 +159,15 @@ class Store:
             return [_run(row) for row in connection.execute(query)]
 
     def bars(self, run: Run) -> Bars:
-        """Return the very bars that `run` was made with."""
-        last = self._last_bars
-        if last is not None and last[0] == run.bars_digest:
-            return last[1]
+        """Return the very bars that `run` was made with, the same object to all who play them."""
+        known = self._shared.get(run.bars_digest)
+        if known is not None:
+            return known
         with self.database.read() as connection:
             query = select(bars_table.c.parquet).where(bars_table.c.digest == run.bars_digest)
             content = connection.execute(query).scalar_one()
-        bars = Bars.from_parquet(content)
-        self._last_bars = run.bars_digest, bars
-        return bars
+        self._last = self._shared.setdefault(run.bars_digest, Bars.from_parquet(content))
+        return self._last
 
     def strategy_text(self, run: Run) -> str:
         """Return the text of the strategy's file as it was when `run` was made."""

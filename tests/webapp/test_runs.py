@@ -192,5 +192,5 @@ def test_a_run_keeps_the_bars_it_was_made_with(folders, client, services):
     file.write_text("\n".join(["Date,Open,High,Low,Close,Volume", *rows]))
     run = services.store.run(start(client, {"symbol": "MINE"}))
     file.unlink()
-    services.store._last_bars = None  # as in another process
+    services.store._shared.clear()  # as in another process
     assert services.store.bars(run).close.tolist() == list(range(1, 11))
