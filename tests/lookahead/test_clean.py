@@ -39,11 +39,11 @@ def test_a_bundled_strategy_is_clean(feeds, name, symbol):
 
 @pytest.mark.parametrize("name", sorted(VARIED))
 def test_a_bundled_strategy_is_clean_on_a_longer_run(feeds, name):
-    report = check(feeds.load("GOOG", "1d", "max")[:700], Catalog().find(name).strategy)
+    report = check(feeds.load("GOOG", "1d", "max")[:400], Catalog().find(name).strategy)
     assert report.state == "green", str(report)
 
 
-@pytest.mark.parametrize("bars", [150, 420])
+@pytest.mark.parametrize("bars", [150, 320])
 @pytest.mark.parametrize("strategy", clean.CLEAN, ids=lambda strategy: strategy.__name__)
 def test_a_clean_strategy_is_clean(strategy, bars):
     report = check(random_bars(bars, seed=8), strategy)

@@ -9,7 +9,7 @@ from engine.lookahead import LOOKS_AHEAD, OUTSIDE, check
 from tests.build import random_bars
 from tests.lookahead import zoo
 
-SHORT, LONG = 126, 420  # all cuts are played; most are compared by what next() can read
+SHORT, LONG = 126, 320  # all cuts are played; most are compared by what next() can read
 
 
 @pytest.mark.parametrize("bars", [SHORT, LONG])
