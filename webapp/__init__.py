@@ -23,6 +23,7 @@ PARTS = (
     "webapp.views.strategies",
     "webapp.views.fragments",
     "webapp.views.exports",
+    "webapp.views.why",
     "webapp.charts",
     "webapp.stream",
 )

@@ -145,7 +145,7 @@ class Counted:
     """A condition over many bars.
 
     `stopped` counts, for `and`, at which part it came to a no; `alone` counts where a part was the only no, -1 where
-    that is not known. `first_true` and `last_true` are bars, numbered from 1.
+    that is not known. `first_true` and `last_true` are bars, numbered from 1. `orders`: it helps to guard one.
     """
 
     site: int

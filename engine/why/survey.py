@@ -98,8 +98,12 @@ def _counted(tally: Tally) -> Counted:
     return Counted(
         site.number, site.text, site.line, site.function, site.role, site.kind, _depth(tally), tally.evaluated,
         tally.true, first, last, _misses(tally), tally.stopped if site.kind == "all" else [],
-        alone if site.kind == "all" else [], site.orders,
+        alone if site.kind == "all" else [], _root(tally).site.orders,
     )  # fmt: skip
+
+
+def _root(tally: Tally) -> Tally:
+    return tally if tally.parent is None else _root(tally.parent)
 
 
 def _depth(tally: Tally) -> int:

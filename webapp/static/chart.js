@@ -40,7 +40,7 @@ export function shapeOf(indicators) {
 }
 
 export class Chart {
-  // `on` is told {range (by the user), cross (logical or null), click (logical)}.
+  // `on` is told {range (by the user), cross (logical or null), click (logical), ask (logical)}.
   constructor(element, setup, { places, names }, indicators, clock, on) {
     this.element = element;
     this.panes = setup.panes.map(({ kind, handler, series }, i) => ({
@@ -79,6 +79,7 @@ export class Chart {
       pane.api.timeScale().subscribeVisibleLogicalRangeChange((range) => this.ranged(pane, range));
       pane.api.subscribeCrosshairMove((param) => this.crossed(pane, param));
       if (pane.kind === "equity") pane.api.subscribeClick((param) => param.logical !== undefined && this.on.click(param.logical));
+      if (pane === this.price) pane.api.subscribeClick((param) => param.time !== undefined && this.on.ask(param.logical));
     }
     const touched = () => (this.hand = performance.now());
     for (const name of ["pointerdown", "pointermove", "wheel", "touchmove"]) {

@@ -36,6 +36,7 @@ function actionOf(event, player) {
     g: () => transport.open("goto"),
     l: () => player.newest(),
     f: () => player.fit(),
+    w: () => player.why.open(),
     "?": () => transport.open("keys"),
   };
   if (/^[1-9]$/.test(key)) return () => player.setSpeed(SPEEDS[Number(key) - 1]);

@@ -4,7 +4,7 @@ import { morph } from "./morph.js";
 const PACE = 100; // ms: at most ten swaps a second
 
 export class Panels {
-  constructor(element, { seek, light, show }) {
+  constructor(element, { seek, light, show, why }) {
     this.list = "trades";
     this.element = element;
     this.waiting = new Map();
@@ -22,7 +22,7 @@ export class Panels {
       show();
       if (!target.matches(":focus-visible")) target.blur();
     });
-    this.tabs(show);
+    this.tabs(show, why);
   }
 
   clicked({ target }, seek) {
@@ -59,7 +59,7 @@ export class Panels {
     }
   }
 
-  tabs(show) {
+  tabs(show, why) {
     const list = this.element.querySelector("[role=tablist]");
     const tabs = [...list.querySelectorAll("[role=tab]")];
     const choose = (tab) => {
@@ -69,8 +69,10 @@ export class Panels {
         one.tabIndex = chosen ? 0 : -1;
         this.element.querySelector(`#${one.getAttribute("aria-controls")}`).hidden = !chosen;
       }
-      this.list = tab.getAttribute("aria-controls");
-      this.element.querySelector(".sort").hidden = this.list !== "trades";
+      const name = tab.getAttribute("aria-controls");
+      this.element.querySelector(".sort").hidden = name !== "trades";
+      if (name === "why") return why(); // fetched when asked for; the list shown last goes on
+      this.list = name;
       show();
     };
     list.addEventListener("click", ({ target }) => target.closest("[role=tab]") && choose(target.closest("[role=tab]")));

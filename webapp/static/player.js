@@ -11,6 +11,7 @@ import { Panels } from "./panels.js";
 import { connect } from "./socket.js";
 import { Transport } from "./transport.js";
 import { View } from "./view.js";
+import { Why } from "./why.js";
 
 const POINTS = 10_000; // what the chart draws at full rate, all series together
 const ACK = 250; // ms between acknowledgements
@@ -34,7 +35,8 @@ class Player {
     this.conditions = null;
     this.saved = recall(this.run);
     this.panels = new Panels(element, { seek: (bar) => this.seek(bar, true), light: (trade) => this.chart?.highlight(trade),
-      show: () => this.showList() });
+      show: () => this.showList(), why: () => this.why.shown() });
+    this.why = new Why(element, this);
     this.announcer = new Announcer(element.querySelector("[data-announce]"));
     this.transport = new Transport(element, this);
     this.notice = element.querySelector("[data-notice]");
@@ -150,6 +152,7 @@ class Player {
       range: () => this.view.moved(),
       cross: (logical) => this.legend.cross(logical),
       click: (logical) => this.seek(this.candles.barAt(Math.round(logical)), true),
+      ask: (logical) => this.why.open(() => this.why.bar(this.candles.barAt(Math.round(logical)))),
       marked: () => this.transport.thinned(this.marks.thinned, this.chart?.hiddenLines),
       resized: () => this.legend?.place(),
     });
@@ -180,6 +183,7 @@ class Player {
     if (this.chart?.follow && this.speed === "instant" && this.status === "playing") this.chart.overview();
     this.decimals ??= decimalsFor(Math.min(...frame.close.slice(0, 50)));
     this.hideOverlay();
+    this.why.moved();
     if (document.hidden) this.acknowledge(); // nothing is painted in a hidden tab, and it need not hold the run back
     this.schedule();
   }
@@ -208,6 +212,8 @@ class Player {
     this.speed = state.speed;
     this.seeking = state.seeking;
     if (state.pause_on) this.conditions = state.pause_on;
+    this.rested?.();
+    this.why.moved();
     if (state.bar_number === 0) this.hideOverlay();
     if (state.reason) {
       const words = { entry: "an entry", exit: "an exit", rejected: "a rejected order", drawdown: "the drawdown" };
@@ -242,6 +248,18 @@ class Player {
     this.send({ action: playing ? "pause" : "play" });
     this.status = playing ? "paused" : "playing"; // shown at once; the server's state follows
     this.schedule();
+  }
+
+  // Stand still, and wait until the server has noted how far the run was played; or so many milliseconds.
+  rest(milliseconds) {
+    if (this.status === "playing") {
+      this.status = "paused";
+      this.say(`Paused at bar ${this.bar} to look at it.`, 4000);
+    }
+    const told = new Promise((resolve) => (this.rested = resolve));
+    this.send({ action: "pause" });
+    this.schedule();
+    return Promise.race([told, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
   }
 
   step(bars) {
