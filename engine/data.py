@@ -31,8 +31,12 @@ class Data:
     def __getitem__(self, name: str) -> Series:
         return self._columns[name]
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"The bars have no column {name!r}; they have {', '.join(self._columns)}.")
+    def lacks(self, name: str) -> str:
+        """Return what to say when a strategy reads a column that is none.
+
+        A `__getattr__` could say it by itself, but CPython would then read every column the slow way.
+        """
+        return f"The bars have no column {name!r}; they have {', '.join(self._columns)}."
 
     def series(self) -> list[Series]:
         """Return the columns."""

@@ -270,7 +270,8 @@ def strategy_error(error: BaseException, strategy: type[Strategy], bar: int | No
 def _said(error: BaseException) -> str:
     """Return an error's own words: a user's exception may have endless ones, or fail to say any."""
     try:
-        text = str(error)
+        unknown = isinstance(error, AttributeError) and type(error.obj) is Data
+        text = error.obj.lacks(error.name) if unknown else str(error)  # type: ignore[attr-defined]
     except Exception:
         return " (its text cannot be read)"
     return f": {text[:1000]}" if text else ""

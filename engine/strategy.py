@@ -28,7 +28,7 @@ class Strategy:
 
     def __init__(self, broker: SimBroker, data: Data, declarations: Declarations, params: dict[str, Any]):
         self._broker = broker
-        self._data = data
+        self.data = data  # the bars up to the current one; a property would cost more than reading a price does
         self._declarations = declarations
         self._params = params
         self._warm_up = 0  # the first bar on which every indicator has a value
@@ -99,11 +99,6 @@ class Strategy:
     def log(self, message: str) -> None:
         """Write a line on the tape, at the current bar."""
         self._broker.log(str(message))
-
-    @property
-    def data(self) -> Data:
-        """Return the bars up to the current one."""
-        return self._data
 
     @property
     def equity(self) -> float:

@@ -8,7 +8,7 @@ import pickle
 import types
 from typing import Any
 
-_OWN = frozenset(("_broker", "_data", "_declarations", "_params", "_warm_up"))
+_OWN = frozenset(("_broker", "data", "_declarations", "_params", "_warm_up"))
 
 
 def digest(strategy: Any) -> bytes | None:

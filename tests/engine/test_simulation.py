@@ -228,3 +228,12 @@ def test_an_indicator_looks_its_part_on_the_tape():
     assert [(i.name, i.pane, i.color, i.style) for i in tape.indicators] == [
         ("near", "price", None, "line"), ("far", "far", None, "line"), ("own", "mine", "red", "scatter"),
     ]  # fmt: skip
+
+
+def test_a_column_that_is_none_is_named_beside_those_there_are():
+    class Wishful(Strategy):
+        def init(self):
+            self.wish = self.data.Turnover
+
+    with pytest.raises(StrategyError, match="no column 'Turnover'; they have Open, High, Low, Close, Volume"):
+        Simulation(bars(range(100, 120)), Wishful)
