@@ -114,6 +114,7 @@ def test(args):
     """Lint, check types and run every test; with arguments only pytest runs, with those."""
     python = environment("requirements-dev.txt")
     chromium_for_tests(python)
+    servers_for_tests()
     npm_package(HTMX)
     npm_package(AXE)
     checks = [
@@ -390,6 +391,14 @@ def chromium_for_tests(python):
             "The browser tests need Chromium, Chrome or Edge and none was found or could be installed. Install one,"
             " or name it: CHROMIUM=/path/to/chromium python dev.py test"
         )
+
+
+def servers_for_tests():
+    """Install PostgreSQL and nginx where they are missing and can be; without them some tests fail and say so."""
+    folders = [*map(str, Path("/usr/lib/postgresql").glob("*/bin")), os.environ.get("PATH", ""), "/usr/sbin"]
+    for program, package in (("initdb", "postgresql"), ("nginx", "nginx-light")):
+        if not WINDOWS and not shutil.which(program, path=os.pathsep.join(folders)):
+            apt_install(package)
 
 
 def apt_install(package):

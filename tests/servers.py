@@ -109,12 +109,16 @@ class Gunicorn:
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._listening.wait(PATIENCE) and self.process.poll() is None, "\n".join(self.log)
-        found = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", "\n".join(self.log))
-        assert found, "\n".join(self.log)
-        self.port = int(found[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        fetch(f"{self.url}/healthz")
+        try:
+            assert self._listening.wait(PATIENCE), self.log
+            found = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", "\n".join(self.log))
+            assert found, self.log
+            self.port = int(found[1])
+            self.url = f"http://127.0.0.1:{self.port}"
+            fetch(f"{self.url}/healthz")
+        except BaseException:
+            self.kill()
+            raise
 
     def _read(self) -> None:
         assert self.process.stderr
@@ -183,9 +187,8 @@ def fetch(url: str, **headers: str) -> str:
         try:
             with urlopen(Request(url, headers=headers), timeout=PATIENCE) as answer:
                 return answer.read().decode()
-        except ConnectionError:
-            raise
-        except OSError as error:
-            if time.monotonic() > give_up or not isinstance(getattr(error, "reason", None), ConnectionError):
+        except OSError as error:  # an answer that is an error comes as one, too
+            away = isinstance(getattr(error, "reason", error), ConnectionError)
+            if not away or time.monotonic() > give_up:
                 raise
             threading.Event().wait(0.05)

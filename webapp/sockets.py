@@ -339,9 +339,9 @@ class Switchboard:
         """
         with self._lock:
             if len(self._open) >= limit:
-                raise Ended(LATER, f"This server plays {limit:,} streams, and no more. Try again in a while.")
+                raise Ended(LATER, f"This server plays at most {limit:,} streams at once. Try again in a while.")
             if each and sum(one == address for one in self._open.values()) >= each:
-                raise Ended(LATER, f"Your address plays {each:,} streams, and may play no more. Close one of them.")
+                raise Ended(LATER, f"An address may play at most {each:,} streams at once. Close one of yours.")
             self._open[channel] = address
 
     def remove(self, channel: Channel) -> None:

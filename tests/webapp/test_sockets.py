@@ -389,7 +389,7 @@ def test_a_switchboard_admits_no_more_than_its_limit():
     board = sockets.Switchboard()
     first, second = object(), object()
     board.add(first, 1)
-    with pytest.raises(Ended, match=r"This server plays 1 streams.*Try again") as refused:
+    with pytest.raises(Ended, match=r"at most 1 streams.*Try again") as refused:
         board.add(second, 1)
     assert refused.value.code == sockets.LATER
     board.remove(first)
@@ -399,7 +399,7 @@ def test_a_switchboard_admits_no_more_than_its_limit():
 def test_a_switchboard_admits_no_more_of_one_address_than_another_can_spare():
     board = sockets.Switchboard()
     board.add(object(), 10, "10.0.0.1", 1)
-    with pytest.raises(Ended, match="Close one of them") as refused:
+    with pytest.raises(Ended, match="Close one of yours") as refused:
         board.add(object(), 10, "10.0.0.1", 1)
     assert refused.value.code == sockets.LATER
     board.add(object(), 10, "10.0.0.2", 1)
