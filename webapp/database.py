@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from engine.errors import EngineError
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_283_001  # any number, the same in every process, for PostgreSQL's advisory lock
 
+_WAL = 16 * 1024**2  # bytes of SQLite's log that are kept once they were copied into the database
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "permission", "denied", "not a directory", "file exists")
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Database:
         self._engine: Engine | None = None
         self._owner = 0
         self._migrated = False
+        self._before_close: list[Callable[[], None]] = []
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -65,8 +67,14 @@ class Database:
             migrate(connection)
         self._migrated = True
 
+    def on_close(self, call: Callable[[], None]) -> None:
+        """Have something called before the connections are closed."""
+        self._before_close.append(call)
+
     def close(self) -> None:
         """Close the connections of this process; the next use opens new ones."""
+        for call in self._before_close:
+            call()
         with self._guard:
             if self._engine is not None:
                 self._engine.dispose(close=self._owner == os.getpid())
@@ -108,7 +116,7 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, below
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"journal_size_limit={_WAL}"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.errors import EngineError, StrategyError
 from engine.playback import FAILED, FORWARD, JUMP, Deck, Move, Playhead
 from engine.statistics import Live
-from webapp import forms, logs, metrics, panels, protocol, runs, services, sockets
+from webapp import forms, logs, metrics, panels, protocol, replay, runs, services, sockets
 from webapp.book import SORTS
 from webapp.pacer import pacer
 from webapp.protocol import Refused, Start
@@ -28,6 +28,7 @@ PATIENCE = 0.02  # s to wait for bars that are being simulated before controls a
 BLOCK = 256  # candles between two looks at the controls, for a plain client
 
 log = logging.getLogger("webapp.stream")
+T = TypeVar("T")
 
 
 class Player:
@@ -73,6 +74,7 @@ class Player:
         config = self.stored.config
         log.info("stream started: run %s, %s on %s, %d bars", self.stored.id, config.strategy, config.symbol, bars)
         metrics.simulating.inc()
+        self.services.store.lease.hold(self.stored.id)
         try:
             self._send(protocol.metadata(self.stored, self.tape, self.head))
             self._deck = Deck(self.simulation, self.head)
@@ -85,8 +87,9 @@ class Player:
         finally:
             self.simulation.close()
             metrics.simulating.dec()
-            if self.head.bar or self.head.played:
-                self._save()
+            last = self.services.store.lease.release(self.stored.id)
+            if last or self.head.played:
+                self._save(left=last)
 
     # What is shown
 
@@ -163,10 +166,15 @@ class Player:
         bars = len(self.tape.bars)
         figures = protocol.figures(Live(self.tape).at(bars))  # afresh: a replay's must be equal, wherever it began
         trades = self.windows.book.closed_between(0, bars, newest=1000)
-        self._keep(lambda: self.services.store.complete(self.stored.id, protocol.results(self.tape, figures, trades)))
+        found = protocol.results(self.tape, figures, trades, runs.digest(self.simulation))
+        recorded = self._keep(lambda: self.services.store.complete(self.stored.id, found)) or self.stored.results
+        differs = replay.difference(recorded, found)
+        if differs:
+            log.warning("run %s: %s", self.stored.id, differs)
         log.info("completed: %d bars (run %s)", bars, self.stored.id)
         metrics.simulations.labels("completed").inc()
-        self._send({"type": "complete", "total_bars": bars, "metrics": figures, "run": self.stored.id})
+        told = {"type": "complete", "total_bars": bars, "metrics": figures, "run": self.stored.id}
+        self._send(told | ({"differs": differs} if differs else {}))
 
     def _tell_failure(self, error: EngineError | None) -> None:
         if error is None:
@@ -316,9 +324,9 @@ class Player:
                 self._send(self.windows.reset(self.windows.wanted()))
             self._send_state()
 
-    def _save(self) -> None:
+    def _save(self, left: bool = False) -> None:
         head = self.head
-        self._keep(lambda: self.services.store.save_playhead(self.stored.id, head.bar, head.played))
+        self._keep(lambda: self.services.store.save_playhead(self.stored.id, head.bar, head.played, left=left))
 
     def _window(self, message: Mapping[str, Any]) -> None:
         if not self.frames:
@@ -363,9 +371,10 @@ class Player:
         log.warning("run %s: %s", self.stored.id, error.message, exc_info=error.__cause__)
         self._keep(lambda: self.services.store.fail(self.stored.id, error))
 
-    def _keep(self, write: Callable[[], None]) -> None:
+    def _keep(self, write: Callable[[], T]) -> T | None:
         """Write to the store; a stream goes on without it."""
         try:
-            write()
+            return write()
         except StoreError as error:
             log.error("run %s: not stored: %s", self.stored.id, error.message)
+            return None

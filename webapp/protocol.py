@@ -49,7 +49,8 @@ Server to client
     stats      bar_number and the numbers of engine.statistics.Live.at; frame clients also get
                html {panel: html}, only panels that changed since the last one. At most 10 a second (1 for plain
                clients), and always at the bar where the playhead comes to rest
-    complete   total_bars, metrics (the numbers of stats at the last bar), run; once, the first time the end is reached.
+    complete   total_bars, metrics (the numbers of stats at the last bar), run; once, the first time the end is reached;
+               and `differs` (words for a person) when a replay came to something else than what was recorded.
                A plain client's socket then closes with 1000 (unless `hold`)
     heartbeat  bar_number; when nothing else was sent for 15 s
     error      code, message, field (null when none is at fault); a strategy's failure also has file (base name), line
@@ -397,11 +398,14 @@ def figures(numbers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: float(f"{n:.10g}") if isinstance(n, float) else n for name, n in numbers.items()}
 
 
-def results(tape: Tape, metrics: Mapping[str, Any], trades: list[TradeRecord]) -> dict[str, Any]:
-    """Return what a completed run came to, as it is stored: figures, the latest trades, equity at up to 500 bars."""
+def results(tape: Tape, metrics: Mapping[str, Any], trades: list[TradeRecord], digest: str) -> dict[str, Any]:
+    """Return what a completed run came to, as it is stored: figures, the latest trades, equity at up to 500 bars.
+
+    `digest` stands for the whole record; a replay is held to it.
+    """
     bars = np.unique(np.linspace(0, len(tape.bars) - 1, 500).astype(int))
     equity = tape.equity()[bars]
-    content = {"metrics": metrics, "trades": [trade(record) for record in trades]}
+    content = {"metrics": metrics, "tape": digest, "trades": [trade(record) for record in trades]}
     return orjson.loads(dumps(content | {"equity": {"time": tape.bars.time[bars], "equity": np.round(equity, 4)}}))
 
 

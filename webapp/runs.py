@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog, Entry
+from engine.digest import digest_of
 from engine.errors import ConfigError, StrategyError
 from engine.remote import RemoteSimulation, whys
 from engine.simulation import Simulation
@@ -103,8 +104,24 @@ def _stored(services: Services, run: Run) -> Entry:
     return Entry(run.config.strategy, run.config.strategy, source=services.store.strategy_text(run))
 
 
+def digest(simulation: Simulation | RemoteSimulation) -> str:
+    """Return what the record of a simulation that is done comes to."""
+    return simulation.digest() if isinstance(simulation, RemoteSimulation) else digest_of(simulation.tape)
+
+
 def statistics_at(services: Services, run: Run, bar: int) -> tuple[Tape, Live]:
-    """Return the tape of `run`, played to just after `bar` bars or to where it fails, and what counts on it."""
+    """Return the tape of `run`, played to just after `bar` bars or to where it fails, and what counts on it.
+
+    A run that is known to hang is not waited for again: it ends with the last bar that was whole.
+
+    Raises:
+        StrategyError: it is known to hang before the first bar.
+    """
+    error = run.error or {}
+    if run.status == "failed" and error.get("hung"):
+        if error["bar"] is None:
+            raise StrategyError(error["message"], file=error["file"], line=error["line"], hung=True)
+        bar = min(bar, error["bar"])
     simulation = open_simulation(services, run)
     with contextlib.suppress(StrategyError):  # what was played before it failed stays visible
         simulation.advance(bar)

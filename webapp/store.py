@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Connection, Row, Table, case, select, update
+from sqlalchemy import Connection, Row, Select, Table, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -23,6 +23,7 @@ from engine.config import BacktestConfig
 from engine.errors import EngineError
 from webapp.database import Database, StoreError
 from webapp.filters import day
+from webapp.lease import READY, RUNNING, Lease, alive, mark, seen_now
 from webapp.tables import bars as bars_table
 from webapp.tables import results, runs, sources
 
@@ -42,11 +43,11 @@ class UnknownRun(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stored run. `status` is ready, completed or failed; times are epoch seconds; `playhead` counts bars,
-    `played` those that were ever shown.
+    """A stored run. `status` is ready, running (somebody watches it), interrupted (while somebody watched it, its
+    server died), completed or failed; times are epoch seconds; `playhead` counts bars, `played` those ever shown.
 
     `title` is the strategy's, `source` says where the bars came from.
-    `error` is what ended a failed run ({code, message, file, line, bar}); `results` what a completed one came to.
+    `error` is what ended a failed run ({code, message, file, line, bar, hung}); `results` what a completed one came to.
     """
 
     id: str
@@ -88,6 +89,8 @@ class Store:
 
     def __init__(self, url: str, *, lock_timeout: float = 5.0):
         self.database = Database(url, lock_timeout)
+        self.lease = Lease(self.database)
+        self._select = _selection(self.database.url.get_backend_name())
         self._shared: WeakValueDictionary[str, Bars] = WeakValueDictionary()  # by digest: those that are being played
         self._last: Bars | None = None  # a form's estimate, its run and its stream ask in a row
 
@@ -109,7 +112,7 @@ class Store:
             "id": secrets.token_urlsafe(16),
             "key": key and _submission(key, config, bars.digest, entry.digest),
             "created": time.time(),
-            "status": "ready",
+            "status": READY,
             "config": config.to_dict(),
             "bars_digest": bars.digest,
             "strategy_digest": entry.digest,
@@ -129,7 +132,7 @@ class Store:
                 connection.execute(runs.insert().values(row))
         except IntegrityError:
             with self.database.read() as connection:
-                found = connection.execute(_SELECT.where(runs.c.key == row["key"])).first()
+                found = connection.execute(self._select.where(runs.c.key == row["key"])).first()
             if row["key"] is None or found is None:
                 raise
             return _run(found)
@@ -145,14 +148,14 @@ class Store:
         row = None
         if ID.fullmatch(id):
             with self.database.read() as connection:
-                row = connection.execute(_SELECT.where(runs.c.id == id)).first()
+                row = connection.execute(self._select.where(runs.c.id == id)).first()
         if row is None:
             raise UnknownRun("No run is stored under this address. Find it in the list of runs, or start a new one.")
         return _run(row)
 
     def runs(self, limit: int = 25, before: int | None = None) -> list[Run]:
         """Return up to `limit` runs, newest first; `before` is the number of the last one already seen."""
-        query = _SELECT.order_by(runs.c.number.desc()).limit(limit)
+        query = self._select.order_by(runs.c.number.desc()).limit(limit)
         if before is not None:
             query = query.where(runs.c.number < min(before, _LARGEST))
         with self.database.read() as connection:
@@ -175,34 +178,48 @@ class Store:
             query = select(sources.c.text).where(sources.c.digest == run.strategy_digest)
             return connection.execute(query).scalar_one()
 
-    def save_playhead(self, id: str, bar: int, played: int = 0) -> None:
-        """Remember where the run was left, and how far it was `played`, which is at least there."""
+    def save_playhead(self, id: str, bar: int, played: int = 0, *, left: bool = False) -> None:
+        """Remember where the run was left, and how far it was `played`, which is at least there.
+
+        One that was not played at all (both are 0) stands where it stood. `left`: this process plays it no longer.
+        """
         furthest = max(bar, played)
         ever = case((runs.c.played > furthest, runs.c.played), else_=furthest)
         with self.database.write() as connection:
-            connection.execute(update(runs).where(runs.c.id == id).values(playhead=bar, played=ever))
+            if furthest:
+                connection.execute(update(runs).where(runs.c.id == id).values(playhead=bar, played=ever))
+            if left:
+                ours = update(runs).where(runs.c.id == id, runs.c.owner == mark())
+                again = case((runs.c.status == RUNNING, READY), else_=runs.c.status)
+                connection.execute(ours.values(owner=None, status=again))
 
-    def complete(self, id: str, content: Mapping[str, Any]) -> None:
-        """Add a run's results, once: a replay of a completed run changes nothing."""
+    def complete(self, id: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a run's results, once: a replay of a completed run changes nothing. Return those that are kept."""
         with self.database.write() as connection:
             _keep(connection, results, {"run_id": id}, lambda: {"completed": time.time(), "content": dict(content)})
             done = update(runs).where(runs.c.id == id)
             ends = {"playhead": runs.c.total_bars, "played": runs.c.total_bars}
             connection.execute(done.values(status="completed", error=None, **ends))
+            return connection.execute(select(results.c.content).where(results.c.run_id == id)).scalar_one()
 
     def fail(self, id: str, error: EngineError) -> None:
         """Keep what ended a run; one that has completed before stays completed."""
-        told = {name: getattr(error, name, None) for name in ("code", "message", "file", "line", "bar")}
+        told = {name: getattr(error, name, None) for name in ("code", "message", "file", "line", "bar", "hung")}
         with self.database.write() as connection:
             failed = update(runs).where(runs.c.id == id, runs.c.status != "completed")
             connection.execute(failed.values(status="failed", error=told))
 
 
-_SELECT = select(runs, results.c.content).select_from(runs.outerjoin(results, results.c.run_id == runs.c.id))
+def _selection(dialect: str) -> Select[Any]:
+    together = runs.outerjoin(results, results.c.run_id == runs.c.id)
+    return select(runs, results.c.content, *seen_now(dialect)).select_from(together)
 
 
 def _run(row: Row) -> Run:
     values = dict(row._mapping)
+    owner, seen, now = (values.pop(name) for name in ("owner", "seen", "now"))
+    if values["status"] == RUNNING and not alive(owner, seen, now):
+        values["status"] = "interrupted"
     values["results"] = values.pop("content")
     values["config"] = BacktestConfig.from_dict(values["config"])
     del values["key"]

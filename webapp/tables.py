@@ -28,7 +28,7 @@ runs = Table(
     Column("id", String(32), nullable=False, unique=True),
     Column("key", String(64), unique=True),  # one submitted form, one run
     Column("created", Float, nullable=False),  # epoch seconds, for display only
-    Column("status", String(16), nullable=False),  # ready, completed, failed
+    Column("status", String(16), nullable=False),  # ready, running, completed, failed
     Column("config", JSON, nullable=False),
     Column("bars_digest", ForeignKey("bars.digest"), nullable=False),
     Column("strategy_digest", ForeignKey("sources.digest"), nullable=False),
@@ -40,7 +40,8 @@ runs = Table(
     Column("title", Text, nullable=False),  # the strategy's title when the run was made
     Column("playhead", Integer, nullable=False),  # bars played when last seen
     Column("played", Integer, nullable=False, server_default="0"),  # bars ever played: what lies beyond is not told
-    Column("error", JSON),  # what ended a failed run: code, message, file, line, bar
+    Column("error", JSON),  # what ended a failed run: code, message, file, line, bar, hung
+    Column("owner", String(80)),  # the process that plays a running one: see lease.py
 )
 
 results = Table(
@@ -49,6 +50,13 @@ results = Table(
     Column("run_id", ForeignKey("runs.id"), primary_key=True),
     Column("completed", Float, nullable=False),  # epoch seconds
     Column("content", JSON, nullable=False),  # statistics, trades, a reduced equity curve
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("id", String(80), primary_key=True),  # a process that plays runs
+    Column("seen", Float, nullable=False),  # epoch seconds by the database's clock
 )
 
 logins = Table(

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from typing import Any
 
 from engine.bars import Bars
+from engine.digest import Digest
 from engine.errors import EngineError
 from engine.ledger import Ledger
 from engine.remote import wire
@@ -30,6 +31,7 @@ class RemoteSimulation:
         self._block: wire.Block | None = None
         self._event = 0  # the first one of the block that is not on the tape
         self._row = 0
+        self._digest = Digest()
         self.close = weakref.finalize(self, session.close)
         cash = float(settings.get("cash", 10_000.0))
         try:
@@ -63,6 +65,10 @@ class RemoteSimulation:
         """Return how many bars `advance` can give without waiting."""
         return self._session.reached - self.tape.bar
 
+    def digest(self) -> str:
+        """Return the digest of a run that is done."""
+        return self._digest.text()
+
     def advance(self, n: int) -> None:
         """Move `n` bars forward, or to the end, writing the tape; fewer when `patience` ends first.
 
@@ -93,6 +99,7 @@ class RemoteSimulation:
                     break
                 self._block = wire.read_block(waiting.message, self.total_bars)
                 self._event = self._row = 0
+                self._digest.add(*self._block.parts)
             if not self._write(self._block, before):
                 break
             last, self._block = self._block.bar, None

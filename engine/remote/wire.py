@@ -20,6 +20,7 @@ import numpy as np
 import orjson
 
 from engine.bars import Bars
+from engine.digest import encoder, plain
 from engine.errors import ConfigError, EngineError, StrategyError
 from engine.tape import FILLED, KINDS, OPENED, RUIN, Indicator, Tape
 
@@ -97,7 +98,7 @@ def unpack_job(text: bytes, buffers: Iterable[bytearray]) -> Job:
 
 def pack_indicator(indicator: Indicator) -> list[bytes | memoryview]:
     """Return an indicator: what it is called and drawn like, and its values."""
-    about = {name: _told(getattr(indicator, name)) for name in ("name", "pane", "color", "style", "group")}
+    about = {name: plain(getattr(indicator, name)) for name in ("name", "pane", "color", "style", "group")}
     head = json.dumps(about | {"plot": bool(indicator.plot)}).encode()
     values = np.ascontiguousarray(indicator.values, dtype=np.float64)
     return pack(INDICATOR, struct.pack("<I", len(head)), head, values.tobytes())
@@ -119,7 +120,7 @@ class Writer:
         self._events = 0
         self._rows = 0
         # Bound now: a strategy may put something of its own in the place of json.dumps.
-        self._encode = json.JSONEncoder(separators=(",", ":"), default=_told).encode
+        self._encode = encoder().encode
 
     def blocks(self, bar: int, *, kind: bytes = BLOCK, broken: bool = False) -> list[bytes | memoryview]:
         """Return what was written since the last call about the first `bar` bars, or when `broken` about all."""
@@ -155,19 +156,7 @@ def pack_error(error: BaseException, bar: int | None) -> list[bytes | memoryview
         "bar": getattr(error, "bar", None),
         "reached": bar,
     }
-    return pack(ERROR, json.dumps(told, default=_told).encode())
-
-
-def _told(value: Any) -> Any:
-    """Return a tag, a colour, a number of NumPy's as something that travels."""
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    try:
-        return str(value)[:TEXT]
-    except Exception:
-        return type(value).__name__
+    return pack(ERROR, json.dumps(told, default=plain).encode())
 
 
 # From the child: how it is read here.
@@ -194,6 +183,7 @@ class Block:
     bars: list[int]
     rows: list[tuple[Any, ...]]
     ledger: tuple[array[Any], array[Any], array[Any], array[Any]]
+    parts: tuple[bytes, bytes, bytes, tuple[bytes, ...]]  # the same as it came, for a Digest
 
 
 class Reader:
@@ -279,18 +269,20 @@ def read_block(message: bytearray, bars: int) -> Block:
     if not -1 <= bar <= bars or len(message) < end:
         raise Damaged("a block is too short")
     kinds = bytes(message[at : at + events])
-    places = array("q", bytes(message[at + events : at + 9 * events]))
+    numbers = bytes(message[at + events : at + 9 * events])
+    places = array("q", numbers)
     at += 9 * events
-    columns = tuple(
-        array(code, bytes(message[at + 8 * rows * i : at + 8 * rows * (i + 1)])) for i, code in enumerate("qddd")
-    )
-    cells = _json(message[end:])
+    raw = tuple(bytes(message[at + 8 * rows * i : at + 8 * rows * (i + 1)]) for i in range(4))
+    columns = tuple(array(code, text) for code, text in zip("qddd", raw, strict=True))
+    text = bytes(message[end:])
+    cells = _json(text)
     if not isinstance(cells, list) or len(cells) != events or not all(map(_is_row, kinds, cells)):
         raise Damaged("an event is none")
-    for numbers in (places, columns[0]):
-        if len(numbers) and not (numbers[0] >= 0 and numbers[-1] < bars and np.all(np.diff(numbers) >= 0)):
+    for named in (places, columns[0]):
+        if len(named) and not (named[0] >= 0 and named[-1] < bars and np.all(np.diff(named) >= 0)):
             raise Damaged("bars are out of order")
-    return Block(bar, kinds, places.tolist(), [tuple(row) for row in cells], columns)  # type: ignore[arg-type]
+    parts = (kinds, numbers, text, raw)
+    return Block(bar, kinds, places.tolist(), [tuple(row) for row in cells], columns, parts)  # type: ignore[arg-type]
 
 
 def read_error(message: bytearray) -> tuple[EngineError, int | None]:

@@ -136,7 +136,14 @@ def test_a_failure_keeps_what_it_was_and_where(store, entry):
     store.fail(run.id, StrategyError("boom", file="mine.py", line=7, bar=3))
     failed = store.run(run.id)
     assert failed.status == "failed"
-    assert failed.error == {"code": "strategy_error", "message": "boom", "file": "mine.py", "line": 7, "bar": 3}
+    assert failed.error == {
+        "code": "strategy_error",
+        "message": "boom",
+        "file": "mine.py",
+        "line": 7,
+        "bar": 3,
+        "hung": False,
+    }
 
 
 def test_one_key_makes_one_run_of_one_setup(store, entry):

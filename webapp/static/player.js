@@ -222,9 +222,9 @@ class Player {
     this.schedule();
   }
 
-  on_complete({ total_bars: bars }) {
+  on_complete({ total_bars: bars, differs }) {
     console.info(`Tapedeck: completed: ${bars} bars`);
-    this.say(`Completed: ${bars.toLocaleString("en-US")} bars.`, 8000);
+    this.say(differs ?? `Completed: ${bars.toLocaleString("en-US")} bars.`, differs ? 0 : 8000);
     this.announcer.end(`Completed, ${bars} bars.`);
   }
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from engine.errors import ConfigError, DataError
-from webapp import panels, runs, services
+from webapp import panels, replay, runs, services
 from webapp.backtest_form import Form, flat, nested, read
 from webapp.errors import wants_fragment
 from webapp.forms import Invalid
@@ -38,7 +38,8 @@ def create() -> ResponseReturnValue:
 def show(id: str) -> ResponseReturnValue:
     """Show the player of one run."""
     run = services().store.run(id)
-    return render_template("run.html", run=run, again_url=again_url(run), **panels.empty(run))
+    file = replay.file_state(services(), run)
+    return render_template("run.html", run=run, file=file, again_url=again_url(run), **panels.empty(run))
 
 
 @bp.get("")
