@@ -8,7 +8,7 @@ import random
 import pytest
 
 from engine.errors import ConfigError, StrategyError
-from engine.playback import FAILED, FORWARD, JUMP, Conditions, Playhead, play
+from engine.playback import FAILED, FORWARD, JUMP, Conditions, Deck, Playhead, play
 from engine.tape import CLOSED, OPENED, REJECTED, Tape
 from tests import build
 
@@ -365,3 +365,46 @@ def test_any_sequence_of_controls_leads_to_the_same_end(seed):
         shown = stop
     assert shown == 200
     assert head.status == "finished"
+
+
+# Turns that another thread may take
+
+
+def test_a_turn_is_due_by_the_clock_only_while_the_tape_holds_it():
+    clock = Clock()
+    simulation = Simulated(10, clock)
+    head = Playhead()
+    deck = Deck(simulation, head, clock)
+    assert deck.due() is None  # nothing is simulated
+    simulation.advance(3)
+    assert deck.due() == pytest.approx(100.0)
+    for bar in (1, 2, 3):
+        move = deck.turn(budget=0)
+        assert (move.frame.start, move.frame.stop) == (bar - 1, bar)
+        clock.now += 0.05
+    assert deck.due() is None
+    assert deck.turn(budget=0) is None
+    assert simulation.bar == 3  # no budget, no simulation
+    assert deck.turn().frame.stop == 4
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        lambda head: head.pause(),
+        lambda head: head.seek(5),
+        lambda head: head.set_speed("instant"),
+        lambda head: head.stop(),
+        lambda head: head.acknowledge(0) or head.advance(20),
+    ],
+    ids=["paused", "travelling", "instant", "stopped", "out of credit"],
+)
+def test_what_keeps_no_time_is_not_due_by_the_clock(control):
+    clock = Clock()
+    simulation = Simulated(100, clock)
+    head = Playhead()
+    deck = Deck(simulation, head, clock)
+    simulation.advance(100)
+    assert deck.due() is not None
+    control(head)
+    assert deck.due() is None

@@ -103,6 +103,52 @@ def test_a_reader_that_is_slow_is_waited_for(pair):
     assert not thread.is_alive()
 
 
+def test_an_offer_never_waits_and_what_is_left_comes_first(pair):
+    near, far = pair
+    line = Line(near, stall=PATIENCE)
+    sent = 0
+    while line.offer(b"x" * 100_000):
+        sent += 1
+    assert not line.offer(b"y" * 10)  # the reader has taken nothing: more waits behind
+    thread = threading.Thread(target=line.send, args=(b"z" * 10,))
+    thread.start()
+    assert read(far, (sent + 1) * 100_000) == b"x" * ((sent + 1) * 100_000)
+    assert read(far, 20) == b"y" * 10 + b"z" * 10
+    thread.join(PATIENCE)
+    assert line.offer(b"more")
+
+
+def test_an_offer_does_not_wait_for_another_writer(pair):
+    near, far = pair
+    line = Line(near, stall=PATIENCE)
+    size = 20_000_000
+    thread = threading.Thread(target=line.send, args=(b"x" * size,))
+    thread.start()
+    read(far, 1)  # it is at it
+    assert not line.offer(b"y" * 10)
+    assert read(far, size - 1) == b"x" * (size - 1)
+    line.flush()
+    assert read(far, 10) == b"y" * 10
+    thread.join(PATIENCE)
+
+
+def test_a_rest_that_looks_like_a_close_is_none(pair):
+    near, far = pair
+    line = Line(Sip(near), stall=PATIENCE)
+    line.offer(b"1234567\x88rest")  # seven bytes a write: the rest begins as a Close does
+    line.flush()
+    line.send(b"more")
+    assert read(far, 16) == b"1234567\x88restmore"
+
+
+def test_an_offer_to_somebody_who_is_gone_says_so(pair):
+    near, far = pair
+    line = Line(near)
+    line.end()
+    with pytest.raises(OSError, match="closed"):
+        line.offer(b"x")
+
+
 def test_silence_of_the_other_side_is_no_fault(pair):
     near, far = pair
     line = Line(near, stall=0.05)
@@ -308,6 +354,29 @@ def test_a_handler_that_ends_says_goodbye_and_nothing_more(serve):
     assert (opcode, struct.unpack("!H", payload[:2])[0]) == (0x8, 1013)
     raw.send(b"\x88\x82\0\0\0\0" + struct.pack("!H", 1013))
     assert raw.recv(100) == b""
+    raw.close()
+
+
+def test_a_goodbye_to_a_peer_whose_close_was_answered_meanwhile_is_no_fault(serve):
+    ended: list[BaseException | None] = []
+    done = threading.Event()
+
+    def end(channel: Channel) -> None:
+        library = channel._ws.ws
+        library.receive_data(b"\x88\x80\0\0\0\0")  # its reader has seen the Close, and not yet told
+        for event in library.events():
+            library.send(event.response())
+        try:
+            channel.close()
+        except BaseException as error:
+            ended.append(error)
+            raise
+        finally:
+            done.set()
+
+    raw = open_by_hand(serve(end))
+    assert done.wait(PATIENCE)
+    assert ended == []
     raw.close()
 
 
