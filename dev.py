@@ -87,26 +87,15 @@ def serve(host, port, server):
         words = ["gunicorn", "--config", ROOT / "gunicorn.conf.py", "--bind", f"{bracketed(host)}:{port}", "wsgi:app"]
     else:
         words = ["flask", "--app", "wsgi", "run", "--host", host, "--port", port, "--with-threads", "--no-reload"]
+    environ = {**clean_environ(), "TAPEDECK_HOST": host, "TAPEDECK_PORT": str(port)}
+    link = [python, "-m", "flask", "--app", "webapp", "login-link"] if password else None
     # Its own process group, where there are such: Ctrl-C then reaches us alone, and we ask it to end in good order.
     group = {} if WINDOWS else {"process_group": 0}
-    environ = {**clean_environ(), "TAPEDECK_HOST": host, "TAPEDECK_PORT": str(port)}
-    child = subprocess.Popen([str(word) for word in [python, "-m", *words]], cwd=ROOT, env=environ, **group)
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: child.terminate())
-    link = [python, "-m", "flask", "--app", "webapp", "login-link"] if password else None
-    threading.Thread(target=announce, args=(child, host, port, link, environ), daemon=True).start()
     try:
-        return child.wait()
+        with started([python, "-m", *words], environ, **group) as child:
+            threading.Thread(target=announce, args=(child, host, port, link, environ), daemon=True).start()
+            return child.wait()
     except KeyboardInterrupt:
-        print("\nStopping ...", flush=True)
-        if not WINDOWS:  # there Ctrl-C reaches the child by itself
-            child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            child.wait(10)
-            return 0
-        child.kill()
-        child.wait()
         return 0
 
 
@@ -290,7 +279,30 @@ def only_one_at_a_time():
 
 def run(words):
     """Run a program in the project's folder; return its exit code."""
-    return subprocess.run([str(word) for word in words], cwd=ROOT, env=clean_environ()).returncode
+    with started(words, clean_environ()) as child:
+        return child.wait()
+
+
+@contextlib.contextmanager
+def started(words, environ, **options):
+    """Start a program in the project's folder; whatever ends us ends it first, with ten seconds for good order."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    child = subprocess.Popen([str(word) for word in words], cwd=ROOT, env=environ, **options)
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            with contextlib.suppress(OSError):  # nobody may be left to read it
+                print("\nStopping ...", flush=True)
+            told = isinstance(sys.exception(), KeyboardInterrupt) and "process_group" not in options
+            if not told:  # Ctrl-C reaches all of a process group, and all on Windows, by itself
+                child.send_signal(signal.SIGTERM if WINDOWS or "process_group" in options else signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                child.wait(10)
+            child.kill()
+            child.wait()
 
 
 # --- the address ------------------------------------------------------------------------------------------------------

@@ -34,8 +34,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("server", ["gunicorn", "builtin"])
-def test_serve_prints_an_address_that_answers_and_ends_at_ctrl_c(server, folders, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("server", "end", "code"),
+    [
+        pytest.param("gunicorn", signal.SIGINT, 0, id="gunicorn, Ctrl-C"),
+        pytest.param("gunicorn", signal.SIGTERM, 128 + signal.SIGTERM, id="gunicorn, SIGTERM"),
+        pytest.param("builtin", signal.SIGINT, 0, id="built-in, Ctrl-C"),
+    ],
+)
+def test_serve_prints_an_address_that_answers_and_leaves_nothing_behind(
+    server, end, code, folders, monkeypatch, tmp_path
+):
     monkeypatch.setenv("TAPEDECK_HOME", str(folders["home"]))
     monkeypatch.setenv("PYTHONPATH", str(dev.ROOT))
     words = [sys.executable, "-c", SERVE, "serve", "--port", "0", "--server", server]
@@ -48,9 +57,11 @@ def test_serve_prints_an_address_that_answers_and_ends_at_ctrl_c(server, folders
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         process.stdout.read()
-    assert process.returncode == 0
+    assert process.returncode == code
+    with pytest.raises(ConnectionRefusedError):
+        connection.connect()
 
 
 def test_a_taken_port_is_said_with_the_way_out(capsys):
