@@ -78,6 +78,7 @@ def post_worker_init(worker):
     sys.setswitchinterval(0.0005)
     gc.collect()
     gc.freeze()  # what is loaded stays: looking through all of it again took 0.1 s, with every stream waiting
+    worker.log.error_log.addFilter(_tell_half_requests_shortly)
     _close_beside_the_accept_loop()
     threading.Thread(target=_drain_when_stopped, args=(worker,), name="drain", daemon=True).start()
 
@@ -89,6 +90,13 @@ def _is_local(address):
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(address[0]).is_loopback
     return address[0] == "localhost"
+
+
+def _tell_half_requests_shortly(record):
+    """Say in a line what would be a traceback: that a client did not send its request in time."""
+    if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
+        record.msg, record.args, record.exc_info = f"A request did not come whole: {HEAD} s of silence.", (), None
+    return True
 
 
 def _close_beside_the_accept_loop():

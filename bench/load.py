@@ -48,7 +48,9 @@ def main(argv: list[str]) -> int:
         kept = weight(url)
         for streams in options.streams:
             bars = int((options.seconds + streams / 20) / INTERVAL) + 200
-            rows.append(("gunicorn as shipped", *level(url + PATH, streams, options.seconds, RUN | {"symbol": f"SYNTH:{bars}"})))
+            rows.append(
+                ("gunicorn as shipped", *level(url + PATH, streams, options.seconds, RUN | {"symbol": f"SYNTH:{bars}"}))
+            )
     with bare() as url:
         for streams in options.streams:
             rows.append(("bare websockets", *level(url, streams, options.seconds, None)))

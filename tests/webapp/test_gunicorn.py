@@ -103,6 +103,7 @@ def test_a_run_is_streamed_whole_and_in_order(gunicorn, connect):
     assert wire.close_code == 1000
     gunicorn.stop()  # then the log has been read to its end
     assert any("completed: 122 bars" in line for line in gunicorn.log)
+    assert any("Using worker: gthread" in line for line in gunicorn.log)  # on gevent, one long sum would stop all
 
 
 def test_sigterm_tells_every_stream_to_come_back(gunicorn, connect):
@@ -117,6 +118,18 @@ def test_sigterm_tells_every_stream_to_come_back(gunicorn, connect):
         assert wire.close_code == 1012
     silent.close()
     assert gunicorn.stop() == 0
+
+
+def test_sigterm_ends_fifty_streams_within_the_time_that_a_deployment_has(gunicorn, connect):
+    wires = [connect({"action": "start_backtest", "config": CONFIG | {"speed": 0.25}}) for _ in range(50)]
+    for wire in wires:
+        wire.until("candle")  # the pacer has them
+    gunicorn.process.send_signal(signal.SIGTERM)
+    for wire in wires:
+        wire.rest()
+    assert {wire.close_code for wire in wires} == {1012}
+    assert gunicorn.stop() == 0
+    assert not any("timeout" in line.lower() for line in gunicorn.log)  # it left by itself
 
 
 def test_clients_that_linger_after_their_answer_hold_up_nobody(gunicorn):
@@ -152,3 +165,5 @@ def test_half_a_request_holds_its_thread_for_seconds_only(folders):
     for raw in halves:
         raw.close()
     server.stop()
+    assert any("did not come whole" in line for line in server.log)
+    assert "Traceback" not in "\n".join(server.log)

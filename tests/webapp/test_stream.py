@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
+import socket
 import threading
 from collections import Counter
 
@@ -13,8 +15,8 @@ import simple_websocket
 from engine import Simulation
 from engine.statistics import Live
 from engine.strategies.sma_cross import SmaCross
-from tests.handshake import GOOD, shake
-from tests.wire import Wire
+from tests.handshake import GOOD, open_by_hand, shake
+from tests.wire import PATIENCE, Wire
 from webapp import player, sockets, stream
 
 CONFIG = {
@@ -376,17 +378,25 @@ def test_a_client_that_acknowledges_is_never_more_than_a_second_of_bars_behind(w
     assert len(candles) == BARS - 1  # a second at 100x is 2000 bars
 
 
-def test_the_playhead_is_kept_when_it_pauses_and_when_the_visitor_leaves(ws_connect, services):
+def test_the_playhead_is_kept_when_it_pauses_and_when_the_visitor_leaves(ws_connect, services, monkeypatch):
+    kept: queue.Queue[str] = queue.Queue()
+    save = services.store.save_playhead
+
+    def note(id: str, *more, **options) -> None:
+        save(id, *more, **options)
+        kept.put(id)
+
+    monkeypatch.setattr(services.store, "save_playhead", note)
     wire = paused(ws_connect)
     told(wire, action="step", bars=7)
     told(wire, action="pause")
-    told(wire, action="pause")  # the first is over by now
-    run = services.store.runs(1)[0]
-    assert services.store.run(run.id).playhead == 7
+    run = kept.get(timeout=PATIENCE)
+    assert services.store.run(run).playhead == 7
     told(wire, action="seek", bar=50)
     wire.send({"action": "stop"})
     wire.rest()
-    assert services.store.run(run.id).playhead == 50
+    assert kept.get(timeout=PATIENCE) == run
+    assert services.store.run(run).playhead == 50
 
 
 def test_a_silent_stream_sends_a_heartbeat(ws_connect, monkeypatch):
@@ -521,6 +531,43 @@ def test_a_flood_of_good_messages_is_ended(ws_connect):
 
 def test_the_library_sends_no_pings_by_itself():
     assert "ping_interval" not in sockets.OPTIONS  # it closes on readers that are only slow
+
+
+def test_a_reader_that_takes_nothing_holds_up_no_other_stream(ws_connect, live_url, monkeypatch):
+    behind = threading.Event()
+    flush = sockets.Line.flush
+
+    def note(line: sockets.Line) -> None:
+        if line._left and threading.current_thread().name != "pacer":
+            behind.set()
+        flush(line)
+
+    long = start(symbol="SYNTH:20000", interval="1m", period="max", speed=100)
+    raw = open_by_hand(live_url + "/ws/backtest/stream/")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    text = json.dumps(long).encode()
+    raw.sendall(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
+    monkeypatch.setattr(sockets.Line, "flush", note)
+    messages = ws_connect(start(speed=20)).rest()
+    assert behind.wait(PATIENCE)  # its own thread waits for it
+    assert [candle["bar_number"] for candle in of(messages, "candle")] == list(range(1, BARS + 1))
+    messages = ws_connect(start(speed=20)).rest()  # and still none but its own
+    assert messages[-1]["type"] == "complete"
+    raw.close()
+
+
+@pytest.mark.parametrize("speed", [1, 4, 100])
+def test_a_control_is_obeyed_in_the_middle_of_paced_play(ws_connect, speed):
+    wire = ws_connect(start(symbol="SYNTH:3000", interval="1m", period="max", speed=speed) | {"hold": True})
+    before = wire.until("candle")
+    state, more = told(wire, action="pause")
+    shown = [candle["bar_number"] for candle in of(before + more, "candle")]
+    assert (state["status"], state["bar_number"]) == ("paused", shown[-1])
+    assert shown == list(range(1, shown[-1] + 1))
+    wire.send({"action": "play"})
+    assert wire.until("candle")[-1]["bar_number"] == shown[-1] + 1
+    assert told(wire, action="speed", value="instant")[0]["speed"] == "instant"
+    assert wire.until("complete")[-1]["total_bars"] == 3000
 
 
 def test_a_client_that_leaves_frees_its_stream(ws_connect):
