@@ -91,8 +91,7 @@ def _worth_telling(tallies: list[Tally], strategy: type[Strategy]) -> list[Tally
 
 def _counted(tally: Tally) -> Counted:
     site = tally.site
-    trues = np.flatnonzero(np.frombuffer(bytes(tally.outcomes), np.uint8))
-    first, last = (int(tally.bars[trues[i]]) + 1 for i in (0, -1)) if len(trues) else (None, None)
+    first, last = (tally.first_true + 1, tally.last_true + 1) if tally.true else (None, None)
     unknown = tally.site.kind == "all" and tally.shadow is None
     alone = [-1 if unknown and place < len(tally.alone) - 1 else n for place, n in enumerate(tally.alone)]
     return Counted(
@@ -112,11 +111,9 @@ def _depth(tally: Tally) -> int:
 
 def _misses(tally: Tally) -> list[Miss]:
     """Return where it failed by least, each in a neighbourhood of its own."""
-    gaps = np.abs(np.frombuffer(tally.gaps, np.float64)) if tally.gaps else np.empty(0)
-    failed = np.flatnonzero((np.frombuffer(bytes(tally.outcomes), np.uint8) == 0) & np.isfinite(gaps))
+    gaps = np.abs(np.array(tally.gaps))
     told: list[Miss] = []
-    candidates = failed[np.argsort(gaps[failed], kind="stable")[: 50 * MISSES]]
-    for at in candidates.tolist():
+    for at in np.argsort(gaps, kind="stable")[: 50 * MISSES].tolist():
         bar = tally.bars[at] + 1
         if len(told) < MISSES and all(abs(bar - miss.bar) > APART for miss in told):
             sides = f"{words.figure(tally.lefts[at])} {_sign(tally)} {words.figure(tally.rights[at])}"
@@ -144,8 +141,8 @@ def _findings(told: Survey, tallies: list[Tally], simulation: Simulation) -> lis
             nearest = counted.misses[:1]
             near = "".join(f" Nearest: missed by {words.figure(m.distance)} on bar {m.bar:,}." for m in nearest)
             found.append(f"`{counted.text}` (line {counted.line}) was never true in {counted.evaluated:,} looks.{near}")
-    if any(tally.evaluated > KEPT for tally in tallies):
-        found.append(f"Nearest misses are those of each condition's first {KEPT:,} looks.")
+    if any(len(tally.bars) >= KEPT for tally in tallies):
+        found.append(f"Nearest misses are among each condition's first {KEPT:,}.")
     return found[:8]
 
 

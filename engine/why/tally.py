@@ -15,8 +15,7 @@ from engine.why.rewrite import LINES, Site
 from engine.why.shadow import Shadow
 from engine.why.tell import crossing_gap, gap_of
 
-KEPT = 400_000  # evaluations of one condition of which the details are kept
-SHADOWS = 20_000  # times that what an `and` did not look at is found out
+KEPT = 400_000  # misses of one condition that are kept
 
 
 class Counter:
@@ -43,19 +42,15 @@ class Counter:
         self.tallies += tallies
         return {LINES: Start(self, file), **{tally.site.mark: tally for tally in tallies}}
 
-    @property
-    def bar(self) -> int:
-        """Return the current bar, an index from 0."""
-        return self.clock.base + self.clock.at - 1
-
     def reach(self, file: int, line: int) -> bool:
         """Note that the code at a line runs; say whether that counts."""
         if threading.get_ident() != self._thread:
             return False
-        if self.begun != self.bar:
+        bar = self.clock.base + self.clock.at - 1
+        if self.begun != bar:
             if not any(file == home and first <= line <= last for home, first, last in self._entry):
                 return False
-            self.begun = self.bar
+            self.begun = bar
             self.calls += 1
         return True
 
@@ -75,7 +70,7 @@ class Start:
 
 
 class Tally:
-    """The probe of one condition, and what it has counted: per evaluation its bar, outcome and margin."""
+    """The probe of one condition, and what it has counted; of misses by a number each one is kept."""
 
     __slots__ = (
         "_constants",
@@ -86,16 +81,16 @@ class Tally:
         "counter",
         "evaluated",
         "file",
+        "first_true",
         "gaps",
+        "last_true",
         "lefts",
-        "outcomes",
         "parent",
         "parts",
         "place",
         "reached",
         "rights",
         "shadow",
-        "shadowed",
         "site",
         "stopped",
         "true",
@@ -109,12 +104,12 @@ class Tally:
         self.parts: list[Tally] = []
         self.place = -1  # among the parent's parts
         self.evaluated = self.true = 0
-        self.bars, self.outcomes = array("q"), bytearray()
+        self.first_true = self.last_true = -1  # bars
+        self.bars = array("q")  # those of the misses, and columns beside them
         self.gaps, self.lefts, self.rights = array("d"), array("d"), array("d")
         self.reached = -1  # the last part that was looked at
         self.stopped = [0] * max(len(site.parts), 0)
         self.alone = [0] * len(site.parts)
-        self.shadowed = 0
         self.shadow = Shadow(site.source) if site.kind == "all" and site.source is not None else None
         self._constants = {place: words.number(value) for place, value in site.constants.items()}
         self._values: dict[int, Any] = {}
@@ -156,17 +151,15 @@ class Tally:
     def subject(self, value: Any) -> Any:
         """Count that a match statement looks at something."""
         if self.counter.reach(self.file, self.site.line):
-            self._add(True, nan, nan, nan)
+            self._add(True)
             for part in self.parts:
-                part._add(False, nan, nan, nan)
+                part._add(False)
         return value
 
     def hit(self) -> None:
         """Count that a case was taken."""
-        if self.evaluated and self.counter.begun == self.counter.bar:
-            self.true += 1
-            if len(self.outcomes) == self.evaluated:
-                self.outcomes[-1] = 1
+        if self.evaluated and self.counter.begun == self.counter.clock.bar - 1:
+            self._held()
 
     def _count(self, truth: bool, value: Any) -> None:
         kind = self.site.kind
@@ -178,7 +171,7 @@ class Tally:
             if kind == "all" and not truth and self.reached >= 0:
                 self.stopped[self.reached] += 1
                 self._alone()
-            self._add(truth, nan, nan, nan)
+            self._add(truth)
 
     def _compared(self, truth: bool) -> None:
         values, constants = self._values, self._constants
@@ -197,7 +190,6 @@ class Tally:
         self._add(truth, gap, left, right)
 
     def _crossed(self, truth: bool) -> None:
-        gap = nan
         try:
             pair = [self._values.get(place, self.site.constants.get(place)) for place in (0, 1)]
             a, b = (words.number(words.last(value)) for value in pair)
@@ -208,18 +200,24 @@ class Tally:
                 if found is not None:
                     return self._add(truth, -found, a, b)  # type: ignore[arg-type]
         except Exception:
-            gap = nan  # what the strategy compares is no column
-        self._add(truth, gap, nan, nan)
+            return self._add(truth)  # what the strategy compares is no column
+        self._add(truth)
 
-    def _add(self, truth: bool, gap: float, left: float, right: float) -> None:
+    def _add(self, truth: bool, gap: float = nan, left: float = nan, right: float = nan) -> None:
         self.evaluated += 1
-        self.true += truth
-        if self.evaluated <= KEPT:
-            self.bars.append(self.counter.bar)
-            self.outcomes.append(truth)
+        if truth:
+            self._held()
+        elif gap == gap and len(self.bars) < KEPT:
+            self.bars.append(self.counter.begun)
             self.gaps.append(gap)
             self.lefts.append(left)
             self.rights.append(right)
+
+    def _held(self) -> None:
+        self.true += 1
+        self.last_true = self.counter.begun
+        if self.first_true < 0:
+            self.first_true = self.last_true
 
     def _alone(self) -> None:
         """Find out whether the part at which an `and` stopped was the only no."""
@@ -229,10 +227,6 @@ class Tally:
             return
         if self.shadow is None:
             return
-        if self.shadowed >= SHADOWS:
-            self.shadow = None
-            return
-        self.shadowed += 1
         rest = self.shadow.holds_after(stopped_at)
         if rest is None:
             self.shadow = None

@@ -39,6 +39,8 @@ def show(value: Any) -> str:
 
 def number(value: Any) -> float | None:
     """Return what a value counts as in a comparison, None when it is no number; a column counts as its last value."""
+    if type(value) is float:
+        return value
     try:
         if isinstance(value, (bool, np.bool_)):
             return None
