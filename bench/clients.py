@@ -11,7 +11,6 @@ import socket
 import struct
 import time
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import numpy as np
 

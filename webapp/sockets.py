@@ -40,7 +40,7 @@ FAREWELL = 1.0  # s for the other side to answer our Close
 DONE, POLICY, BROKEN, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
 GONE = (ConnectionClosed, LocalProtocolError, OSError)  # LocalProtocolError: the peer's Close was answered meanwhile
 
-_CLOSE, _PING, _TEXT = 0x88, 0x89, 0x81
+_CLOSE, _PING, _TEXT = b"\x88", 0x89, 0x81  # how frames begin
 _KEYS = ("werkzeug.socket", "gunicorn.socket")
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ class Upgrade(HTTPException):
 class Line:
     """A server's raw socket, made safe for several writers and one reader.
 
-    Writes stay whole and in order, and nothing follows a Close. The server that owns the socket closes it: closed here, its
-    number might be another connection's by the time that the server does so.
+    Writes stay whole and in order, and nothing follows a Close. The server that owns the socket closes it: closed here,
+    its number might be another connection's by the time that the server does so.
     """
 
     def __init__(self, raw: socket.socket, stall: float = STALL):
@@ -133,7 +133,7 @@ class Line:
                     self._left[0] = view[taken:]
                 if taken == len(view):
                     self._left.popleft()
-                    self._closed = view.obj[0] == _CLOSE
+                    self._closed = view.obj[:1] == _CLOSE
         except BlockingIOError:
             raise
         except OSError:

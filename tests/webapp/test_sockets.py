@@ -142,8 +142,7 @@ def test_a_rest_that_looks_like_a_close_is_none(pair):
 
 
 def test_an_offer_to_somebody_who_is_gone_says_so(pair):
-    near, far = pair
-    line = Line(near)
+    line = Line(pair[0])
     line.end()
     with pytest.raises(OSError, match="closed"):
         line.offer(b"x")
