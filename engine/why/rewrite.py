@@ -310,7 +310,8 @@ class _Writer:
                 node.values = [value for value, _ in values]
                 site.parts = [number for _, number in values if number is not None]
             case "not":
-                node.operand, number = self._test(node.operand, role, site.number)
+                # Python asks `a and b` for its truth once more when `not` makes a value of it, and not in a test.
+                node.operand, number = (self._test if tested else self._part)(node.operand, role, site.number)
                 site.parts = [] if number is None else [number]
             case "compare":
                 operands = [node.left, *node.comparators]
@@ -325,6 +326,9 @@ class _Writer:
                         self._inside(keyword)
                 else:
                     self._inside(node)
+            case _ if tested and isinstance(node, ast.IfExp):
+                node.test = self._test(node.test, "choice")[0]
+                node.body, node.orelse = self._test(node.body, role)[0], self._test(node.orelse, role)[0]
             case _:
                 self._inside(node)
         original = ast.copy_location(ast.Pass(), node)

@@ -34,6 +34,9 @@ def _with_parts(seen: Seen, parts: dict[int, list[Seen]], sites: list[Site]) -> 
     mine = parts.get(id(seen), [])
     if seen.site.kind in ("all", "any"):
         _infer(seen, mine)
+    elif seen.site.kind == "not" and seen.outcome is not None:
+        for part in mine:
+            part.outcome = not seen.outcome
     told = [condition(seen)]
     for number in seen.site.parts:
         found = [part for part in mine if part.site.number == number]

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import why
@@ -215,7 +215,13 @@ def outcome(work):
         return type(error), str(error), line, log
 
 
+@settings(max_examples=300)
 @given(st.lists(statements(), min_size=1, max_size=3))
+@example(["b = (not (b and a))"])  # asks b twice; in a test it asks once
+@example(["if (not (b and a)):\n    c = 1"])
+@example(["if ((b and a) if c else b):\n    c = 1"])
+@example(["b = (not (b if a else c))"])
+@example(["while tick() and (not (b or (c and b))):\n    a = 1"])
 def test_generated_functions_do_the_same_with_probes(rows):
     import warnings
 
