@@ -133,7 +133,8 @@ class Line:
                     self._left[0] = view[taken:]
                 if taken == len(view):
                     self._left.popleft()
-                    self._closed = view.obj[:1] == _CLOSE
+                    whole = view.obj  # what is left of a message may begin like a Close
+                    self._closed = isinstance(whole, bytes) and whole.startswith(_CLOSE)
         except BlockingIOError:
             raise
         except OSError:
