@@ -58,9 +58,8 @@ def trade_reasons(
 
 
 def _events_of(tape: Tape, trade: int, known: int) -> list[Event]:
-    events = tape.events
-    numbers = events.between(0, known)
-    return [events[number] for number in numbers if len(events.rows[number]) > 1 and events.rows[number][1] == trade]
+    events, rows = tape.events, tape.events.rows
+    return [events[number] for number in events.between(0, known) if rows[number][1:2] == (trade,)]
 
 
 def _end(tape: Tape, event: Event, verb: str) -> End:
@@ -93,9 +92,9 @@ def _placed_bar(tape: Tape, event: Event) -> int | None:
     """Return the bar on which the order that filled was placed, or a stop or target was last moved."""
     if event.order is None:
         return None
-    stop = tape.events.between(0, event.bar + 1).stop
+    stop, rows = tape.events.between(0, event.bar + 1).stop, tape.events.rows
     for number in range(stop - 1, -1, -1):
-        if tape.events.rows[number][0] == event.order:
+        if rows[number][0] == event.order:
             found = tape.events[number]
             moved = found.kind == "changed" and found.reason is None
             if found.order == event.order and (found.kind == "placed" or moved):
