@@ -87,6 +87,33 @@ def test_an_impossible_address_is_refused(words, told, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_another_address_needs_a_password(host, monkeypatch, capsys):
+    monkeypatch.delenv("TAPEDECK_PASSWORD", raising=False)
+    assert dev.main(["serve", "--host", host, "--port", "0"]) == 1
+    assert "that needs a password. Set TAPEDECK_PASSWORD" in capsys.readouterr().err
+
+
+def test_with_a_password_a_link_is_printed_that_logs_in_once(folders, monkeypatch, tmp_path):
+    monkeypatch.setenv("TAPEDECK_HOME", str(folders["home"]))
+    monkeypatch.setenv("TAPEDECK_PASSWORD", "open sesame")
+    monkeypatch.setenv("PYTHONPATH", str(dev.ROOT))
+    words = [sys.executable, "-c", SERVE, "serve", "--port", "0"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        said = ""
+        while not (found := re.search(r"Log in here.*http://127\.0\.0\.1:(\d+)(/login\?key=\S+)", said)):
+            said += (line := process.stdout.readline())
+            assert line, f"it ended: {said}"
+        for status in (303, 403):
+            connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=30)
+            connection.request("GET", found[2])
+            assert connection.getresponse().status == status
+            connection.close()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode == 0
+
+
 def test_an_old_python_is_told_which_one_to_use(monkeypatch, capsys):
     monkeypatch.setattr(dev.sys, "version_info", (3, 10, 2))
     assert dev.main(["serve"]) == 1

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -40,9 +41,9 @@ class Gunicorn:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         assert self._ready.wait(PATIENCE), "\n".join(self.log)
-        found = re.search(r"Listening at: (http://127\.0\.0\.1:\d+)", "\n".join(self.log))
+        found = re.search(r"Listening at: http://[\d.]+:(\d+)", "\n".join(self.log))
         assert found, "\n".join(self.log)
-        self.url = found[1]
+        self.url = f"http://127.0.0.1:{found[1]}"
         with urlopen(self.url + "/healthz", timeout=PATIENCE) as answer:
             assert answer.status == 200
 
@@ -168,3 +169,38 @@ def test_half_a_request_holds_its_thread_for_seconds_only(folders):
     server.stop()
     assert any("did not come whole" in line for line in server.log)
     assert "Traceback" not in "\n".join(server.log)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
+def test_others_are_not_served_without_a_password(address):
+    environ = {name: value for name, value in os.environ.items() if name != "TAPEDECK_PASSWORD"}
+    words = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", address]
+    done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode not in (0, None)
+    assert "without a password" in done.stderr and "Set TAPEDECK_PASSWORD" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_others_are_served_with_a_password_and_only_with_it(folders, monkeypatch):
+    monkeypatch.setenv("TAPEDECK_PASSWORD", "for others")
+    server = Gunicorn(folders, "--bind", "0.0.0.0:0")
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(server.url + "/runs", timeout=PATIENCE)
+    bearer = {"Authorization": "Bearer for others"}
+    with urlopen(Request(server.url + "/runs", headers=bearer), timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    assert server.stop() == 0
+
+
+def test_the_numbers_of_all_workers_are_added_up(folders):
+    server = Gunicorn(folders, "--workers", "2")
+    wires = [Wire(server.url) for _ in range(6)]
+    for wire in wires:
+        wire.send({"action": "start_backtest", "config": CONFIG | {"frames": True, "paused": True}})
+        wire.until("metadata")
+    for _ in range(4):  # whichever worker answers
+        with urlopen(server.url + "/metrics", timeout=PATIENCE) as answer:
+            assert "\ntapedeck_streams 6.0\n" in answer.read().decode()
+    for wire in wires:
+        wire.close()
+    server.stop()

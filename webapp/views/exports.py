@@ -22,7 +22,7 @@ TRADE_COLUMNS = (
     "trade", "side", "size", "entry_bar", "entry_time", "entry_price", "exit_bar", "exit_time", "exit_price",
     "pnl", "return_pct", "commission", "sl", "tp", "entry_tag", "exit_reason",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones, too
 
 
 @bp.get("/<id>/trades.csv")
