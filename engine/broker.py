@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from engine import rules
+from engine.events import CANCELLED, CHANGED, LOG, PLACED, REJECTED
 from engine.matching import Matching
 from engine.orders import CLOSING, STOP_LOSS, WAITING, Order
-from engine.tape import CANCELLED, CHANGED, LOG, PLACED, REJECTED
 from engine.trades import Trade
 
 
@@ -23,7 +23,7 @@ class SimBroker(Matching):
     @property
     def last_price(self) -> float:
         """Return the current bar's close."""
-        return self._closes(self._clock.base + self._clock.at - 1)
+        return self._close_at(self._clock.base + self._clock.at - 1)
 
     @property
     def equity(self) -> float:
@@ -90,14 +90,14 @@ class SimBroker(Matching):
             order.expires = self._last_bar_until(good_till)
         if oco is not None:
             self._join(order, oco)
-        self._enqueue(order, self.bar)
+        self._enqueue(order)
         return order
 
     def place_closing(self, trade: Trade, size: float) -> Order:
         """Queue a market order that closes up to `size` units of a trade."""
         self._orders_placed += 1
-        order = Order(self, self._orders_placed, size, tag=trade.tag, role=CLOSING, trade=trade)
-        self._enqueue(order, self.bar, front=True)
+        order = Order(self, self._orders_placed, size, None, None, None, None, trade.tag, CLOSING, trade)
+        self._enqueue(order, front=True)
         return order
 
     def guard(self, trade: Trade, role: int, price: Any) -> None:
@@ -120,10 +120,12 @@ class SimBroker(Matching):
 
     def _move(self, order: Order, price: float) -> None:
         """Move a stop or target; like a new order it goes to its end of the queue, and meets the next bar."""
+        trade = order.trade
+        assert trade is not None
         if order.role == STOP_LOSS:
-            order.stop = price
+            order.stop = trade._sl = price
         else:
-            order.limit = price
+            order.limit = trade._tp = price
         self._queue.put(order, front=order.role == STOP_LOSS)
         if order.active:
             self._queue.watch(order)

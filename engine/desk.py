@@ -9,16 +9,17 @@ from typing import Any
 from engine.bars import Bars
 from engine.costs import Commission, Slippage, commission_function, slippage_model
 from engine.errors import ConfigError
+from engine.events import CANCELLED, PLACED, SHIFT
 from engine.order_queue import OrderQueue
-from engine.orders import STOP_LOSS, TAKE_PROFIT, WAITING, Order
+from engine.orders import WAITING, Order
 from engine.rules import Rulebook
 from engine.series import Clock
 from engine.signals import SignalQueue
 from engine.sizing import Account
-from engine.tape import CANCELLED, PLACED, Tape
+from engine.tape import Tape
 from engine.trades import Position, Trade
 
-_KIND = {STOP_LOSS: "sl", TAKE_PROFIT: "tp"}
+_PLACED_AS = (None, None, "sl", "tp")  # by role
 
 
 class Desk:
@@ -53,7 +54,7 @@ class Desk:
         if not 0 <= spread < 1:
             raise ConfigError(f"Spread is {spread}. Enter a fraction from 0 up to 1.", field="spread")
         self.bars = bars
-        self._opens, self._highs, self._lows, self._closes = (
+        self._open_at, self._high_at, self._low_at, self._close_at = (
             column.item for column in (bars.open, bars.high, bars.low, bars.close)
         )
         self.tape = tape
@@ -86,8 +87,8 @@ class Desk:
         self._open = self._high = self._low = self._last_close = 0.0
         self.close_price = 0.0
         self._write = tape.events.write
-        self._code, self._codes = tape.events.codes.append, tape.events.codes.extend
-        self._keep, self._rows = tape.events.rows.append, tape.events.rows.extend
+        self._ledger = tape.ledger
+        self._log, self._places, self._cells = tape.events.log, tape.events.places, tape.events.cells
         self._started = False
 
     @property
@@ -99,30 +100,27 @@ class Desk:
         """Return what open trades have gained at `price`, before commission."""
         return sum(trade.size * price - trade.size * trade.entry_price for trade in self.open_trades)
 
-    def _enqueue(self, order: Order, bar: int, front: bool = False) -> None:
-        trade = order.trade
-        if trade is None:
-            row = (order.id, None, order.size, order.limit, order.stop, order.sl, order.tp, order.tag, None)
-        else:
-            row = self._row(order, _KIND.get(order.role))
-        order.row = row
+    def _enqueue(self, order: Order, front: bool = False) -> None:
+        clock, cells = self._clock, self._cells
+        bar = clock.base + clock.at - 1 if self._started else 0
+        order.row = len(cells)
+        cells += self._row(order, _PLACED_AS[order.role])
+        self._log.append(bar << SHIFT | PLACED)
+        self._places.append(order.row)
         self._queue.add(order, front)
-        self._code(bar << 4 | PLACED)
-        self._keep(row)
         self.lo = inf
 
     def _end(self, order: Order, kind: int, state: str, reason: str) -> None:
         """Write how an order ended without a (further) fill."""
-        if order.id in self._queue:
-            self._queue.remove(order)
+        self._queue.discard(order)
         order.state, order.reason = state, reason
         self._write(self.bar, kind, self._row(order, reason))
         trade = order.trade
         if trade is not None and trade.exit_bar is None:
             if trade._sl_order is order:
-                trade._sl_order = None
+                trade._sl_order = trade._sl = None
             elif trade._tp_order is order:
-                trade._tp_order = None
+                trade._tp_order = trade._tp = None
 
     def _one_cancels_others(self, order: Order) -> None:
         for other in order.group or ():
@@ -133,9 +131,5 @@ class Desk:
     def _row(order: Order, reason: str | None = None) -> tuple[Any, ...]:
         trade = order.trade
         if trade is None:
-            sl, tp, number = order.sl, order.tp, None
-        elif trade._guarded:
-            sl, tp, number = trade.sl, trade.tp, trade.id
-        else:
-            sl, tp, number = None, None, trade.id
-        return (order.id, number, order.size, order.limit, order.stop, sl, tp, order.tag, reason)
+            return (order.id, None, order.size, order.limit, order.stop, order.sl, order.tp, order.tag, reason)
+        return (order.id, trade.id, order.size, order.limit, order.stop, trade._sl, trade._tp, order.tag, reason)

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any
 
 from engine import rules
 from engine.desk import Desk
-from engine.orders import STOP_LOSS, TAKE_PROFIT, WAITING, Order
-from engine.sizing import too_dear, too_little
-from engine.tape import (
+from engine.events import (
     ACTIVE,
     CANCELLED,
     CHANGED,
-    CLOSED,
+    ENTERED,
     EXPIRED,
-    FILLED,
-    OPENED,
-    REDUCED,
+    LEFT,
+    LEFT_PART,
     REJECTED,
     RUIN,
+    SHIFT,
 )
-from engine.tape import ENTRY as ENTRY_SIGNAL
-from engine.tape import EXIT as EXIT_SIGNAL
+from engine.orders import STOP_LOSS, TAKE_PROFIT, WAITING, Order
+from engine.sizing import too_dear, too_little
 from engine.trades import Trade
 
-_REASONS = {STOP_LOSS: "stop-loss", TAKE_PROFIT: "take-profit"}
+_ENDED_BY = ("netted", "closed", "stop-loss", "take-profit")  # by the role of the order
 
 
 class Matching(Desk):
@@ -41,10 +38,10 @@ class Matching(Desk):
     def meet(self, bar: int) -> bool:
         """Let the orders meet a bar; return whether the account is ruined by its close."""
         self._bar = bar
-        self._open, self._high = self._opens(bar), self._highs(bar)
-        self._low, self.close_price = self._lows(bar), self._closes(bar)
+        self._open, self._high = self._open_at(bar), self._high_at(bar)
+        self._low, self.close_price = self._low_at(bar), self._close_at(bar)
         if self.trade_on_close:
-            self._last_close = self._closes(bar - 1)
+            self._last_close = self._close_at(bar - 1)
         self._pass(self._due())
         if self._again:
             self._pass(self._second_look())
@@ -52,21 +49,36 @@ class Matching(Desk):
 
     def _due(self) -> list[Order]:
         """Return the orders that this bar may fill, in queue order; those that met no bar yet become active."""
-        queue, bar = self._queue, self._bar
+        queue = self._queue
         if queue.expiring:
-            for order in tuple(queue.expiring):
+            self._expire()
+        found: list[Order] = []
+        if queue.fresh:
+            code, log, places = self._bar << SHIFT | ACTIVE, self._log, self._places
+            for order in queue.fresh:
                 if order.state is not WAITING:
-                    queue.expiring.remove(order)
-                elif order.expires is not None and order.expires < bar:
-                    queue.expiring.remove(order)
-                    self._end(order, EXPIRED, "expired", "its time is over")
-        code = bar << 4 | ACTIVE
-        for order in queue.fresh:
-            if order.state is WAITING and not order.active:
-                order.active = True
-                self._code(code)
-                self._keep(order.row)
-        return queue.due(self._low, self._high)
+                    continue
+                if not order.active:
+                    order.active = True
+                    log.append(code)
+                    places.append(order.row)
+                if order.limit is None and order.stop is None:
+                    found.append(order)
+                elif order._trigger is None:
+                    queue.watch(order)
+            queue.fresh = []
+        if queue.below or queue.above or len(found) > 1:
+            queue.add_due(found, self._low, self._high)
+        return found
+
+    def _expire(self) -> None:
+        expiring = self._queue.expiring
+        for order in tuple(expiring):
+            if order.state is not WAITING:
+                expiring.remove(order)
+            elif order.expires is not None and order.expires < self._bar:
+                expiring.remove(order)
+                self._end(order, EXPIRED, "expired", "its time is over")
 
     def _pass(self, orders: list[Order]) -> None:
         for order in orders:
@@ -140,13 +152,13 @@ class Matching(Desk):
             self._end(order, CANCELLED, "cancelled", "its trade is closed")
             return
         if order.role >= STOP_LOSS and trade._sl_order is order:
-            other = trade.tp
+            other = trade._tp
             if other is not None and self._low <= other <= self._high and self._not_beyond(order):
                 trade.ambiguous = True
-        self._queue.remove(order)
-        units = min(abs(trade.size), abs(order.size))
-        self._reduce(trade, units, price, bar, order.id, _REASONS.get(order.role, "closed"), lost)
+        self._queue.discard(order)
         order.state = "filled"
+        units = min(abs(trade.size), abs(order.size))
+        self._reduce(trade, units, price, bar, order.id, _ENDED_BY[order.role], lost)
         if order.group is not None:
             self._one_cancels_others(order)
 
@@ -177,35 +189,26 @@ class Matching(Desk):
         self.position_size -= size
         self._changed = True
         fees = exit_fee + entry_fee
-        cost = lost * units
         closed = trade if whole else trade._split(size, entry_fee)
-        row: tuple[Any, ...]
-        row = (order, trade.id, -size, price, exit_fee, None, None, None, trade.tag, reason, False, cost, bar)
-        at = self._bar << 4
-        self._keep(row)
-        sl = tp = None
-        if whole and trade._guarded:
-            sl, tp = trade.sl, trade.tp
-        row = (order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous, cost, bar)
-        self._keep(row)
-        self._keep(row)
-        self._codes((at | FILLED, at | (CLOSED if whole else REDUCED), at | EXIT_SIGNAL))
+        sl, tp = (trade._sl, trade._tp) if whole else (None, None)
+        self._log.append(self._bar << SHIFT | (LEFT if whole else LEFT_PART))
+        self._places.append(len(self._cells))
+        self._cells += (
+            order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous, lost * units,
+            bar, exit_fee,
+        )  # fmt: skip
         closed.exit_price, closed.exit_bar, closed._fees = price, bar, fees
         self.closed_trades.append(closed)
         if whole:
             self.open_trades.remove(trade)
-            if trade._guarded:
-                self._drop_guards(trade)
-        elif trade._guarded:
-            self._resize_guards(trade)
+        if trade._sl_order is not None or trade._tp_order is not None:
+            (self._drop_guards if whole else self._resize_guards)(trade)
 
     def _drop_guards(self, trade: Trade) -> None:
-        trade._closed_sl, trade._closed_tp = trade.sl, trade.tp
-        sl_order, tp_order = trade._sl_order, trade._tp_order
-        trade._sl_order = trade._tp_order = None
-        for guard in (sl_order, tp_order):
-            if guard is not None and guard.state is WAITING and guard.id in self._queue:
+        for guard in (trade._sl_order, trade._tp_order):
+            if guard is not None and guard.state is WAITING:
                 self._end(guard, CANCELLED, "cancelled", "its trade is closed")
+        trade._sl_order = trade._tp_order = None
 
     def _resize_guards(self, trade: Trade) -> None:
         for guard in (trade._sl_order, trade._tp_order):
@@ -216,7 +219,7 @@ class Matching(Desk):
     # Entries.
 
     def _fill_entry(self, order: Order, price: float, bar: int, lost: float, stop: float | None) -> None:
-        self._queue.remove(order)
+        self._queue.discard(order)
         entry_price = price * (1 + self.spread) if order.size > 0 else price * (1 - self.spread)
         ordered = left = order.size
         paid = False
@@ -243,7 +246,7 @@ class Matching(Desk):
             if (trade.size > 0) == (left > 0):
                 continue
             units = min(abs(left), abs(trade.size))
-            self._reduce(trade, units, price, bar, order.id, "netted", lost)
+            self._reduce(trade, units, price, bar, order.id, _ENDED_BY[order.role], lost)
             left += -units if left > 0 else units
             if not left:
                 break
@@ -262,13 +265,12 @@ class Matching(Desk):
         self.open_trades.append(trade)
         self.position_size += size
         self._changed = True
-        row = (
+        self._log.append(self._bar << SHIFT | ENTERED)
+        self._places.append(len(self._cells))
+        self._cells += (
             order.id, trade.id, size, price, fee, None, order.sl, order.tp, order.tag, None, trade.ambiguous,
             lost * abs(size), bar,
         )  # fmt: skip
-        at = self._bar << 4
-        self._codes((at | FILLED, at | OPENED, at | ENTRY_SIGNAL))
-        self._rows((row, row, row))
         if order.tp is not None:
             self._place_guard(trade, TAKE_PROFIT, order.tp)
         if order.sl is not None:
@@ -301,46 +303,39 @@ class Matching(Desk):
     def _place_guard(self, trade: Trade, role: int, price: float) -> None:
         self._orders_placed += 1
         stop, limit = (price, None) if role == STOP_LOSS else (None, price)
-        order = Order(self, self._orders_placed, -trade.size, limit, stop, tag=trade.tag, role=role, trade=trade)  # type: ignore[arg-type]
-        trade._guarded = True
+        order = Order(self, self._orders_placed, -trade.size, limit, stop, None, None, trade.tag, role, trade)  # type: ignore[arg-type]
         if role == STOP_LOSS:
-            trade._sl_order = order
+            trade._sl_order, trade._sl = order, price
         else:
-            trade._tp_order = order
-        self._enqueue(order, self.bar, front=role == STOP_LOSS)
+            trade._tp_order, trade._tp = order, price
+        self._enqueue(order, front=role == STOP_LOSS)
 
     # After the orders.
 
     def _settle(self) -> bool:
         """Write the account down if it changed, note when to look again, and return whether it is ruined."""
+        trades, size, cash = self.open_trades, self.position_size, self.cash
         if self._changed:
             self._changed = False
-            self._write_ledger()
-        elif not self.open_trades:
+            cost = sum([trade.size * trade.entry_price for trade in trades])
+            self._ledger.write(self._bar, cash, size, cost)
+            self._ruin_price = (cost - cash) / size if size else None
+        elif not trades:
             self._watch()
             return False
         self._watch()
         ruin, close = self._ruin_price, self.close_price
         if ruin is None:
-            near = self.cash <= 0 or bool(self.open_trades)
-        elif self.position_size > 0:
+            near = cash <= 0 or bool(trades)
+        elif size > 0:
             near = close <= ruin * (1 + 1e-9)
         else:
             near = close >= ruin * (1 - 1e-9)
         # Adding up every trade is only for closes at which rounding could decide.
-        if near and self.cash + self.open_profit(close) <= 0:
+        if near and cash + self.open_profit(close) <= 0:
             self._ruin()
             return True
         return False
-
-    def _write_ledger(self) -> None:
-        trades, size = self.open_trades, self.position_size
-        if len(trades) == 1:
-            cost = trades[0].size * trades[0].entry_price
-        else:
-            cost = sum(trade.size * trade.entry_price for trade in trades)
-        self.tape.ledger.write(self._bar, self.cash, size, cost)
-        self._ruin_price = (cost - self.cash) / size if size else None
 
     def _watch(self) -> None:
         """Set the prices at which the next bar can change anything; near ruin counts, with room for rounding."""
@@ -348,13 +343,15 @@ class Matching(Desk):
         if queue.fresh or queue.expiring:
             self.lo = inf  # every bar's low is below
             return
-        self.lo, self.hi = queue.lo, queue.hi
+        lo = -queue.nearest(queue.below) if queue.below else -inf
+        hi = queue.nearest(queue.above) if queue.above else inf
         ruin = self._ruin_price
         if ruin is not None and ruin > 0:
             if self.position_size > 0:
-                self.lo = max(self.lo, ruin * (1 + 1e-9))
+                lo = max(lo, ruin * (1 + 1e-9))
             else:
-                self.hi = min(self.hi, ruin * (1 - 1e-9))
+                hi = min(hi, ruin * (1 - 1e-9))
+        self.lo, self.hi = lo, hi
 
     def _ruin(self) -> None:
         self._write(self._bar, RUIN, ("the account is worth nothing",))
@@ -363,6 +360,6 @@ class Matching(Desk):
         for order in self._queue.ordered():
             self._end(order, CANCELLED, "cancelled", "the account is ruined")
         self.cash = 0.0
-        self.tape.ledger.write(self._bar, 0.0, 0.0, 0.0)
+        self._ledger.write(self._bar, 0.0, 0.0, 0.0)
         self.ruined = True
         self.lo, self.hi = -inf, inf

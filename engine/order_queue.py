@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from math import inf
+from operator import attrgetter
 
 from engine.orders import Order
 
 _Entry = tuple[float, int, Order]
+_place = attrgetter("place")
 
 
 class OrderQueue:
     """Orders in the order in which they are looked at, watched by price.
 
-    Two heaps hold the prices that wait below and above the market, so that a bar which reaches neither `lo` nor `hi`
-    costs nothing however many orders rest. Entries of orders that have gone or moved are dropped when they surface.
+    Two heaps hold the prices that wait below and above the market, so that a bar which reaches neither costs nothing
+    however many orders rest. Entries of orders that have gone or moved are dropped when they surface.
     """
 
-    __slots__ = ("_above", "_back", "_below", "_front", "_ordered", "_room", "_waiting", "expiring", "fresh")
+    __slots__ = ("_back", "_front", "_ordered", "_room", "_waiting", "above", "below", "expiring", "fresh")
 
     def __init__(self) -> None:
         self.fresh: list[Order] = []  # placed since they were last looked at
         self.expiring: list[Order] = []
         self._waiting: dict[int, Order] = {}
-        self._below: list[_Entry] = []  # prices negated: the highest comes first
-        self._above: list[_Entry] = []
+        self.below: list[_Entry] = []  # its prices negated: the highest comes first
+        self.above: list[_Entry] = []
         self._front = 0
         self._back = 0
         self._room = 64
@@ -32,9 +34,6 @@ class OrderQueue:
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._waiting
 
     def ordered(self) -> tuple[Order, ...]:
         """Return all waiting orders, first looked at first."""
@@ -64,9 +63,9 @@ class OrderQueue:
             order.place = self._back
         self._ordered = None
 
-    def remove(self, order: Order) -> None:
-        """Take an order out."""
-        del self._waiting[order.id]
+    def discard(self, order: Order) -> None:
+        """Take an order out, if it is in."""
+        self._waiting.pop(order.id, None)
         order._trigger = None
         self._ordered = None
 
@@ -78,32 +77,24 @@ class OrderQueue:
             price = order.limit
             above = not above
         assert price is not None
-        heap = self._above if above else self._below
+        heap = self.above if above else self.below
         entry = (price if above else -price, order.place, order)
         order._trigger = entry
         if len(heap) >= self._room:
             self._clean(heap)
         heappush(heap, entry)
 
-    def due(self, low: float, high: float) -> list[Order]:
-        """Return the orders that a bar from `low` to `high` can fill, in queue order, and stop watching them."""
-        found = []
-        if self.fresh:
-            waiting = self._waiting
-            for order in self.fresh:
-                if order.id in waiting:
-                    if order.limit is None and order.stop is None:
-                        found.append(order)
-                    elif order._trigger is None:
-                        self.watch(order)
-            self.fresh = []
-        if self._below:
-            self._surface(self._below, -low, found)
-        if self._above:
-            self._surface(self._above, high, found)
+    def add_due(self, found: list[Order], low: float, high: float) -> None:
+        """Add the watched orders that a bar from `low` to `high` can fill to `found`, and stop watching them.
+
+        `found` is in queue order then.
+        """
+        if self.below:
+            self._surface(self.below, -low, found)
+        if self.above:
+            self._surface(self.above, high, found)
         if len(found) > 1:
             found.sort(key=_place)
-        return found
 
     @staticmethod
     def _surface(heap: list[_Entry], bound: float, found: list[Order]) -> None:
@@ -113,28 +104,17 @@ class OrderQueue:
                 entry[2]._trigger = None
                 found.append(entry[2])
 
-    @property
-    def lo(self) -> float:
-        """Return the highest price watched below the market, -inf if there is none."""
-        heap = self._below
-        while heap and heap[0][2]._trigger is not heap[0]:
+    def nearest(self, heap: list[_Entry]) -> float:
+        """Return the price in `below` (negated) or `above` that is nearest to the market, inf when there is none."""
+        while heap:
+            entry = heap[0]
+            if entry[2]._trigger is entry:
+                return entry[0]
             heappop(heap)
-        return -heap[0][0] if heap else -inf
-
-    @property
-    def hi(self) -> float:
-        """Return the lowest price watched above the market, inf if there is none."""
-        heap = self._above
-        while heap and heap[0][2]._trigger is not heap[0]:
-            heappop(heap)
-        return heap[0][0] if heap else inf
+        return inf
 
     def _clean(self, heap: list[_Entry]) -> None:
         # A stop that trails every bar leaves an entry behind each time.
         heap[:] = [entry for entry in heap if entry[2]._trigger is entry]
         heapify(heap)
         self._room = max(64, 2 * len(self._waiting), 2 * len(heap))
-
-
-def _place(order: Order) -> int:
-    return order.place

@@ -19,14 +19,10 @@ class Order:
     `state` is "waiting" until it is "filled", "cancelled", "rejected" or "expired"; `reason` then says why.
     """
 
-    state = WAITING
-    reason: str | None = None
-    active = False  # whether it has met a bar
-    place = 0  # in the queue: lower is looked at earlier
-    expires: int | None = None  # the last bar on which it may fill
-    group: list[Order] | None = None  # of orders of which one is to fill
-    row: tuple[Any, ...] = ()  # as it was placed, for the tape
-    _trigger: Any = None  # the heap entry that stands for it, None while no price is watched
+    __slots__ = (
+        "_broker", "_trigger", "active", "expires", "group", "id", "limit", "place", "reason", "role", "row", "size",
+        "sl", "state", "stop", "tag", "tp", "trade",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +47,14 @@ class Order:
         self.tag = tag
         self.role = role
         self.trade = trade
+        self.state = WAITING
+        self.reason: str | None = None
+        self.active = False  # whether it has met a bar
+        self.place = 0  # in the queue: lower is looked at earlier
+        self.expires: int | None = None  # the last bar on which it may fill
+        self.group: list[Order] | None = None  # of orders of which one is to fill
+        self.row = 0  # where the tape has it as it was placed
+        self._trigger: Any = None  # the heap entry that stands for it, None while no price is watched
 
     @property
     def is_long(self) -> bool:

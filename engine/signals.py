@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from typing import Any
 
-from engine.tape import ENTRY, EXIT, Events
+from engine.events import ENTRY, EXIT, Events
 
 
 @dataclass(slots=True)

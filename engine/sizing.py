@@ -39,8 +39,8 @@ class Account:
     def units(self, fraction: float, entry_price: float, raw_price: float) -> tuple[int, bool]:
         """Return the whole units that a fraction of the available money buys, and whether that is known to suffice."""
         if self.rate is not None and not self._broker.open_trades:  # no rule can make a difference
-            part = abs(fraction)
-            free = max(0.0, self._broker.cash) * self.leverage
+            part, cash = fraction if fraction > 0 else -fraction, self._broker.cash
+            free = cash * self.leverage if cash > 0 else 0.0
             unit = entry_price + part * raw_price * self.rate / part
             units = int(free * part // unit)
             return units, units * unit <= free

@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, overload
+from typing import Any
 
 import numpy as np
 
 from engine import record
 from engine.bars import Bars
+from engine.events import (
+    ACTIVE,
+    CANCELLED,
+    CHANGED,
+    CLOSED,
+    ENTRY,
+    EXIT,
+    EXPIRED,
+    FILLED,
+    KINDS,
+    LOG,
+    OPENED,
+    PLACED,
+    REDUCED,
+    REJECTED,
+    RUIN,
+    Event,
+    Events,
+)  # fmt: skip
 from engine.ledger import Ledger
 from engine.record import OrderRecord, PositionRecord, TradeRecord
 
-KINDS = (
-    "placed", "active", "changed", "filled", "cancelled", "rejected", "expired",
-    "opened", "reduced", "closed", "entry", "exit", "ruin", "log",
-)  # fmt: skip
-PLACED, ACTIVE, CHANGED, FILLED, CANCELLED, REJECTED, EXPIRED, OPENED, REDUCED, CLOSED, ENTRY, EXIT, RUIN, LOG = range(
-    14
-)
-
-
-class Event(NamedTuple):
-    """One numbered thing that happened just before the close of `bar` (an index from 0).
-
-    `size` is signed: an order's buys are above 0, a trade's longs are above 0. `price` is the fill's; `commission`,
-    `pnl` and `slippage` are cash. A closed trade's `commission` and `pnl` count both ends. `reason` says why an order
-    was refused or cancelled, or what ended a trade. `fill_bar` differs from `bar` only with `trade_on_close`: the fill
-    has the price of the bar before.
-    """
-
-    number: int
-    bar: int
-    kind: str
-    order: int | None = None
-    trade: int | None = None
-    side: str | None = None
-    size: float | None = None
-    price: float | None = None
-    limit: float | None = None
-    stop: float | None = None
-    sl: float | None = None
-    tp: float | None = None
-    commission: float | None = None
-    pnl: float | None = None
-    tag: Any = None
-    reason: str | None = None
-    ambiguous: bool = False
-    slippage: float | None = None
-    fill_bar: int | None = None
+__all__ = [
+    "ACTIVE", "CANCELLED", "CHANGED", "CLOSED", "ENTRY", "EXIT", "EXPIRED", "FILLED", "KINDS", "LOG", "OPENED",
+    "PLACED", "REDUCED", "REJECTED", "RUIN", "Event", "Events", "Frame", "Indicator", "Tape",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,92 +49,6 @@ class Indicator:
     style: str = "line"
     group: str = ""
     plot: bool = True
-
-
-class Events(Sequence[Event]):
-    """The events of a tape in order, kept as plain rows and made whole when they are read.
-
-    Most events of a long run are never looked at, and a row is a third of an Event; rows of the same fill are shared.
-    """
-
-    __slots__ = ("codes", "rows")
-
-    def __init__(self) -> None:
-        self.codes = array("q")  # bar * 16 + kind: ascending by bar
-        self.rows: list[tuple[Any, ...]] = []
-
-    def write(self, bar: int, kind: int, row: tuple[Any, ...]) -> None:
-        """Append one event.
-
-        A row is `(order, trade, size, price, commission, pnl, sl, tp, tag, reason, ambiguous, slippage, fill_bar)` for
-        fills (FILLED, OPENED to EXIT), `(order, trade, size, limit, stop, sl, tp, tag, reason)` for the other kinds of
-        orders, `(reason,)` for RUIN and LOG.
-        """
-        self.codes.append(bar << 4 | kind)
-        self.rows.append(row)
-
-    def between(self, start: int, stop: int) -> range:
-        """Return the numbers of the events in bars `start` up to `stop`."""
-        return range(bisect_left(self.codes, start << 4), bisect_left(self.codes, stop << 4))
-
-    def numbered(self, kinds: frozenset[int], numbers: range) -> Iterator[Event]:
-        """Yield those events among `numbers` that are of `kinds`."""
-        return (self._make(number) for number in numbers if self.codes[number] & 15 in kinds)
-
-    def plain(self, start: int = 0) -> tuple[bytes, list[int], list[tuple[Any, ...]]]:
-        """Return the kinds, bars and rows of the events from number `start` on: plain data for `extend`."""
-        codes = np.array(self.codes[start:], dtype=np.int64)
-        return (codes & 15).astype(np.uint8).tobytes(), (codes >> 4).tolist(), self.rows[start:]
-
-    def extend(self, kinds: bytes, bars: Sequence[int], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Append what `plain` gave."""
-        self.codes.extend(bar << 4 | kind for bar, kind in zip(bars, kinds, strict=True))
-        self.rows.extend(rows)
-
-    def _make(self, number: int) -> Event:
-        code, row = self.codes[number], self.rows[number]
-        bar, kind = code >> 4, code & 15
-        name = KINDS[kind]
-        if kind == FILLED or OPENED <= kind <= EXIT:
-            order, trade, size, price, commission, pnl, sl, tp, tag, *rest = row
-            side = "long" if size > 0 else "short"
-            return Event(
-                number, bar, name, order, trade, side, size, price, None, None, sl, tp, commission, pnl, tag, *rest
-            )
-        if kind >= RUIN:
-            return Event(number, bar, name, reason=row[0])
-        order, trade, size, limit, stop, sl, tp, tag, reason = row
-        direction = None if size is None else "long" if size > 0 else "short"
-        return Event(
-            number, bar, name, order, trade, direction, size, None, limit, stop, sl, tp, None, None, tag, reason
-        )
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @overload
-    def __getitem__(self, key: int) -> Event: ...
-
-    @overload
-    def __getitem__(self, key: slice) -> list[Event]: ...
-
-    def __getitem__(self, key: int | slice) -> Event | list[Event]:
-        if isinstance(key, slice):
-            return [self._make(number) for number in range(*key.indices(len(self)))]
-        return self._make(range(len(self))[key])
-
-    def __iter__(self) -> Iterator[Event]:
-        return map(self._make, range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Events):
-            return self.codes == other.codes and self.rows == other.rows
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"<Events: {len(self)}>"
 
 
 class Frame(tuple[Any, ...]):

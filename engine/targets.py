@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.bars import Bars
+from engine.events import ACTIVE, ENTERED, LEFT, PLACED, REJECTED, Events
 from engine.ledger import Ledger
 from engine.sizing import too_dear, too_little
 from engine.strategy import Strategy
-from engine.tape import ACTIVE, CLOSED, ENTRY, EXIT, FILLED, OPENED, PLACED, REJECTED, Events, Tape
+from engine.tape import Tape
 
 ALL_IN = 1 - sys.float_info.epsilon
 _PLAIN = {"trade_on_close": False, "hedging": False, "exclusive_orders": False, "finalize_trades": False, "slippage": 0}
@@ -128,27 +129,33 @@ def _ledger(walk: _Walk, bars: Bars, cash: float) -> tuple[Ledger, bool]:
 class TargetEvents(Events):
     """The events of such a run, written when they are first read."""
 
-    __slots__ = ("_made", "_size", "_walk")
+    __slots__ = ("_size", "_walk", "_written")
 
     def __init__(self, walk: _Walk, size: float) -> None:
         self._walk = walk
         self._size = size
-        self._made: Events | None = None
+        self._written: Events | None = None
+        self._start()
 
     @property
-    def codes(self) -> array[int]:  # type: ignore[override]
-        """Return each event's bar * 16 + kind."""
-        return self._whole().codes
+    def log(self) -> array[int]:  # type: ignore[override]
+        """Return the entries."""
+        return self._whole().log
 
     @property
-    def rows(self) -> list[tuple[Any, ...]]:  # type: ignore[override]
-        """Return each event's row."""
-        return self._whole().rows
+    def places(self) -> array[int]:  # type: ignore[override]
+        """Return where each entry's row begins."""
+        return self._whole().places
+
+    @property
+    def cells(self) -> list[Any]:  # type: ignore[override]
+        """Return the cells of all rows."""
+        return self._whole().cells
 
     def _whole(self) -> Events:
-        if self._made is None:
-            self._made = _written(self._walk, self._size)
-        return self._made
+        if self._written is None:
+            self._written = _written(self._walk, self._size)
+        return self._written
 
 
 def _written(walk: _Walk, size: float) -> Events:
@@ -176,10 +183,8 @@ def _written(walk: _Walk, size: float) -> Events:
         if closing is not None:
             fee = abs(held) * price * walk.rate
             gain = held * (price - entry)
-            write(bar, FILLED, _fill(closing[0], trade, -held, price, fee, None, "closed", bar))
             row = _fill(closing[0], trade, held, price, fee + paid, gain - (fee + paid), "closed", bar)
-            write(bar, CLOSED, row)
-            write(bar, EXIT, row)
+            write(bar, LEFT, (*row, fee))
         held = walk.held[change]
         if opening is None:
             continue
@@ -191,9 +196,7 @@ def _written(walk: _Walk, size: float) -> Events:
         else:
             trade += 1
             paid = abs(held) * entry * walk.rate
-            row = _fill(opening[0], trade, held, entry, paid, None, None, bar)
-            for kind in (FILLED, OPENED, ENTRY):
-                write(bar, kind, row)
+            write(bar, ENTERED, _fill(opening[0], trade, held, entry, paid, None, None, bar))
     return events
 
 

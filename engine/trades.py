@@ -15,8 +15,8 @@ class Trade:
     """One round trip; `exit_price` and `exit_bar` are None while it is open. `size` is signed units."""
 
     __slots__ = (
-        "_broker", "_closed_sl", "_closed_tp", "_entry_fee", "_fees", "_guarded", "_sl_order", "_tp_order", "ambiguous",
-        "entry_bar", "entry_price", "exit_bar", "exit_price", "id", "size", "tag",
+        "_broker", "_entry_fee", "_fees", "_sl", "_sl_order", "_tp", "_tp_order", "ambiguous", "entry_bar",
+        "entry_price", "exit_bar", "exit_price", "id", "size", "tag",
     )  # fmt: skip
 
     def __init__(self, broker: SimBroker, number: int, size: float, price: float, bar: int, tag: Any, fee: float):
@@ -31,11 +31,10 @@ class Trade:
         self.ambiguous = False
         self._entry_fee = fee  # cash paid for what is still open
         self._fees = 0.0  # cash paid at both ends, once closed
-        self._guarded = False  # whether it ever had a stop or a target
-        self._sl_order: Order | None = None
+        self._sl: float | None = None
+        self._tp: float | None = None
+        self._sl_order: Order | None = None  # while it waits
         self._tp_order: Order | None = None
-        self._closed_sl: float | None = None
-        self._closed_tp: float | None = None
 
     def close(self, portion: float = 1.0) -> None:
         """Place a closing market order for `portion` (0 to 1] of the trade, at least one unit."""
@@ -96,7 +95,7 @@ class Trade:
     @property
     def sl(self) -> float | None:
         """Return the stop-loss price; setting it moves the stop, None takes it away."""
-        return self._closed_sl if self._sl_order is None else self._sl_order.stop
+        return self._sl
 
     @sl.setter
     def sl(self, price: float | None) -> None:
@@ -105,7 +104,7 @@ class Trade:
     @property
     def tp(self) -> float | None:
         """Return the take-profit price; setting it moves the target, None takes it away."""
-        return self._closed_tp if self._tp_order is None else self._tp_order.limit
+        return self._tp
 
     @tp.setter
     def tp(self, price: float | None) -> None:

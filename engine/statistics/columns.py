@@ -7,12 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from engine.tape import CLOSED, FILLED, OPENED, REDUCED, Events
+from engine.events import (
+    CLOSED,
+    ENTERED,
+    ENTRY_MASK,
+    EXIT_FEE,
+    FILLED,
+    LEFT,
+    LEFT_PART,
+    OPENED,
+    REDUCED,
+    SHIFT,
+    Events,
+)
 
-# Where a fill's event row has what; see Events.write.
+# Where a fill's row has what; see Events.write.
 _TRADE, _SIZE, _PRICE, _COMMISSION, _PNL, _SL, _TP, _TAG = range(1, 9)
-_SLIPPAGE, _FILL_BAR = 11, 12
-_Row = tuple[Any, ...]
+_SLIPPAGE, _FILL_BAR, _CELLS = 11, 12, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,70 +83,94 @@ class Changes:
 
 
 class TradeReader:
-    """Reads fills and trades from a tape's events, each event once, as the tape grows."""
+    """Reads fills and trades from a tape's events, each once, as the tape grows."""
 
     def __init__(self, events: Events):
         self._events = events
         self._read = 0
-        self._opened: dict[int, _Row] = {}
+        self._opened: dict[int, int] = {}
 
     def catch_up(self) -> Changes | None:
         """Return what the events written since the last call did, None when there are none."""
-        first, rows = self._read, self._events.rows
-        codes = np.array(self._events.codes[first:], dtype=np.int64)
-        if not len(codes):
+        log, places = _since(self._events, self._read)
+        if not len(log):
             return None
-        self._read = first + len(codes)
-        bars, kinds = codes >> 4, codes & 15
-        filled, opened = np.flatnonzero(kinds == FILLED), np.flatnonzero(kinds == OPENED)
-        ended = _ends(kinds)
-        fills = [rows[number] for number in (filled + first).tolist()]
-        costs = [[row[column] for row in fills] for column in (_COMMISSION, _SLIPPAGE)]
+        self._read += len(log)
+        bars, entries, cells = log >> SHIFT, log & ENTRY_MASK, self._events.cells
+        filled, opened, ended = _FILLS[entries], _OPENS[entries], _ENDS[entries]
+        fees = places + np.where(entries >= LEFT, EXIT_FEE, _COMMISSION)
+        costs = [_cells(cells, fees[filled]), _cells(cells, places[filled] + _SLIPPAGE)]
         return Changes(
             fill_bar=bars[filled],
             fill_costs=np.array(costs, dtype=np.float64).T,
             opened_bar=bars[opened],
             closed_bar=bars[ended],
-            whole=kinds[ended] == CLOSED,
-            closed=_pair(
-                self._opened,
-                [rows[number] for number in (opened + first).tolist()],
-                [rows[number] for number in (ended + first).tolist()],
-            ),
+            whole=_WHOLE[entries[ended]],
+            closed=_pair(self._opened, cells, places[opened], places[ended]),
         )
-
-
-def _pair(known: dict[int, _Row], opening: list[_Row], closing: list[_Row]) -> Trades:
-    """Return the trades that the rows of `closing` end; `known` has the openings of before, and gets new ones."""
-    known.update((row[_TRADE], row) for row in opening)
-    starts = [known[row[_TRADE]] for row in closing]
-    # Column by column: zip(*rows) would make an object for each row, enough to set off the garbage collector.
-    return Trades.of(
-        size=[row[_SIZE] for row in closing],
-        entry_bar=[row[_FILL_BAR] for row in starts],
-        exit_bar=[row[_FILL_BAR] for row in closing],
-        entry_price=[row[_PRICE] for row in starts],
-        exit_price=[row[_PRICE] for row in closing],
-        pnl=[row[_PNL] for row in closing],
-        commission=[row[_COMMISSION] for row in closing],
-        sl=[row[_SL] for row in closing],
-        tp=[row[_TP] for row in closing],
-        tag=[row[_TAG] for row in starts],
-    )
 
 
 def read_trades(events: Events, bar: int) -> Trades:
     """Return the trades that were closed in the first `bar` bars."""
-    kinds, rows = np.array(events.codes[: events.between(0, bar).stop], dtype=np.int64) & 15, events.rows
-    opening = [rows[number] for number in np.flatnonzero(kinds == OPENED).tolist()]
-    return _pair({}, opening, [rows[number] for number in _ends(kinds).tolist()])
+    log, places = _since(events, 0)
+    entries = log[: np.searchsorted(log, bar << SHIFT)] & ENTRY_MASK
+    places = places[: len(entries)]
+    return _pair({}, events.cells, places[_OPENS[entries]], places[_ENDS[entries]])
 
 
-def _ends(kinds: np.ndarray) -> np.ndarray:
-    return np.flatnonzero((kinds == REDUCED) | (kinds == CLOSED))
+def _among(*kinds: int) -> np.ndarray:
+    """Return for every kind of entry whether it is one of `kinds`."""
+    return np.isin(np.arange(ENTRY_MASK + 1), kinds)
+
+
+_FILLS, _OPENS = _among(FILLED, ENTERED, LEFT, LEFT_PART), _among(OPENED, ENTERED)
+_ENDS, _WHOLE = _among(CLOSED, REDUCED, LEFT, LEFT_PART), _among(CLOSED, LEFT)
+
+
+def _since(events: Events, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries from number `first` on, and where their rows begin; as copies, for both grow."""
+    return np.array(events.log[first:], dtype=np.int64), np.array(events.places[first:], dtype=np.int64)
+
+
+def _pair(known: dict[int, int], cells: list[Any], opening: np.ndarray, closing: np.ndarray) -> Trades:
+    """Return the trades that the rows at `closing` end; `known` has where earlier ones were opened, and gets new ones."""
+    known.update(zip(_cells(cells, opening + _TRADE), opening.tolist(), strict=True))
+    ends = _rows(cells, closing.tolist())
+    starts = _rows(cells, [known[trade] for trade in ends[_TRADE::_CELLS]])
+    return Trades.of(
+        size=ends[_SIZE::_CELLS],
+        entry_bar=starts[_FILL_BAR::_CELLS],
+        exit_bar=ends[_FILL_BAR::_CELLS],
+        entry_price=starts[_PRICE::_CELLS],
+        exit_price=ends[_PRICE::_CELLS],
+        pnl=ends[_PNL::_CELLS],
+        commission=ends[_COMMISSION::_CELLS],
+        sl=_levels(ends[_SL::_CELLS]),
+        tp=_levels(ends[_TP::_CELLS]),
+        tag=starts[_TAG::_CELLS],
+    )
+
+
+def _rows(cells: list[Any], places: list[int]) -> list[Any]:
+    """Return the rows at `places`, end to end: they lie far apart, and taking each column from there takes longer."""
+    rows: list[Any] = []
+    for place in places:
+        rows += cells[place : place + _CELLS]
+    return rows
+
+
+def _cells(cells: list[Any], places: np.ndarray) -> list[Any]:
+    return [cells[place] for place in places.tolist()]
+
+
+def _levels(prices: list[float | None]) -> Any:
+    """Return prices of which None, for one that is not set, becomes NaN."""
+    if prices.count(None) == len(prices):
+        return np.full(len(prices), np.nan)  # as floats, one by one, Nones cost more than all other columns
+    return prices
 
 
 def _column(values: Any, kind: Any) -> np.ndarray:
     if kind is object:
         return np.fromiter(values, dtype=object, count=len(values))  # np.array would open up tags that are tuples
-    return np.array(values, dtype=kind)  # None, for a price that is not set, becomes NaN
+    return np.array(values, dtype=kind)
