@@ -8,6 +8,7 @@ import selectors
 import socket
 import threading
 import time
+import weakref
 from collections import deque
 
 from engine.errors import EngineError
@@ -54,6 +55,7 @@ class Host:
         self._resting: dict[Session, Peer] = {}  # between two turns, longest first
         self._turns: dict[Session, tuple[Peer, float]] = {}  # computing, and since when
         self._idle: list[Peer] = []  # without a run
+        self._known: weakref.WeakSet[Session] = weakref.WeakSet()  # all of them
         self._failed = 0
         self._retry = 0.0
         self._stopping = False
@@ -102,6 +104,7 @@ class Host:
             except Exception:
                 log.exception("the pool of simulations stumbled")
                 time.sleep(RETRY)
+                self._find_lost()
         for peer in self._peers():
             peer.close()
         for session in [*self._turns, *self._resting, *self._queued, *(s for s, _ in self._submitted)]:
@@ -122,6 +125,7 @@ class Host:
         while self._submitted:
             session, when = self._submitted.popleft()
             self._queued[session] = when
+            self._known.add(session)
         now = time.monotonic()
         for session, (peer, _) in list(self._turns.items()):
             if peer.paused:
@@ -130,6 +134,13 @@ class Host:
         self._let_go(now)
         self._fill(now)
         self._give_turns(now)
+
+    def _find_lost(self) -> None:
+        """End the runs that a fault of ours left without a place: nobody would ever end their wait."""
+        placed = {*self._turns, *self._resting, *self._queued}
+        for session in list(self._known):
+            if session not in placed:
+                session.fail(Unavailable("The server lost this run's process. Reload the page to play on."))
 
     def _patience(self) -> float | None:
         """Return the seconds until something is due, None when nothing is."""
@@ -174,7 +185,9 @@ class Host:
         if room <= 0:
             return
         rested = [session for session in self._resting if not session.full]
-        ready = [peer for peer in self._idle if peer.ready]
+        ready = [peer for peer in self._idle if peer.free]
+        if ready:
+            self._failed = 0
         places = min(len(ready), self._most - len(self._turns) - len(self._resting))
         fresh = list(self._queued)[: max(places, 0)]
         wanted = [session for session in rested if session.wanted]

@@ -32,6 +32,8 @@ class Peer:
         self.gone = False
         self.hangs = False
         self._damaged = False
+        self._asked = False  # whether its keeper was asked to end it
+        self._heard = False  # whether it has said anything of its run
         self.deadline: float | None = time.monotonic() + COMING
         self._selector = selector
         self._reader = wire.Reader()
@@ -43,6 +45,11 @@ class Peer:
         selector.register(self.data, selectors.EVENT_READ, self._on_data)
         if self._control is not None:
             selector.register(self._control, selectors.EVENT_READ, self._on_control)
+
+    @property
+    def free(self) -> bool:
+        """Whether it waits for a run, as far as is known."""
+        return self.ready and self._listening and not self.gone
 
     def begin(self, session: Session) -> None:
         """Send a run to a child that is ready."""
@@ -58,13 +65,14 @@ class Peer:
 
     def end(self, now: float) -> None:
         """End a child that is late: ask where it is, and later do not ask."""
-        if self._control is None or self.hangs or self._pid == 0:
+        if self._control is None or self._asked or self._pid == 0:
             self.gone = True
         else:
+            self._asked = True
             self.deadline = now + LAST_WORDS
             with contextlib.suppress(OSError):
                 self._control.send(b"?")
-        self.hangs = self._listening
+        self.hangs = self.hangs or self._listening
 
     def conclude(self) -> bool:
         """Give what is left to the run, and end it if it has not ended itself; say whether to try it again."""
@@ -72,9 +80,9 @@ class Peer:
         while self._listening and not (session is None or session.over):
             if not self._read():
                 break
-        again = session is not None and session.again()
+        code, trace = processes.read_report(self._said)
+        again = session is not None and not session.over and (session.again() or self._killed(code, session))
         if session is not None and not session.over and not again:
-            code, trace = processes.read_report(self._said)
             if self._damaged:
                 error = session.damage()
             elif self.hangs:
@@ -88,6 +96,12 @@ class Peer:
             session.fail(error)
         self.close()
         return again
+
+    def _killed(self, code: int | None, session: Session) -> bool:
+        """Say whether it was killed before it began: its run is not to blame, the first time."""
+        early = (code is None or code < 0) and not (self._heard or self.hangs or self._damaged)
+        first, session.killed = not session.killed, session.killed or early
+        return early and first
 
     def close(self) -> None:
         """Hang up: the keeper ends the run and all that is left of it."""
@@ -103,7 +117,11 @@ class Peer:
 
     def _send(self, pieces: list[bytes | memoryview]) -> None:
         self._outbox.extend(memoryview(piece).cast("B") for piece in pieces if len(piece))
-        self._flush()
+        if self._listening:
+            try:
+                self._flush()
+            except OSError:  # it has just ended; its keeper will say how
+                self._lost()
 
     def _flush(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -153,7 +171,9 @@ class Peer:
         if self.session is None:
             self.ready = self.ready or kind == wire.READY
             self.deadline = None
-        elif self.hangs:
+            return
+        self._heard = True
+        if self.hangs:
             pass  # too late: a signal that asks where it is may have woken it
         elif kind == wire.PAUSE:
             self.paused, self.deadline = True, None

@@ -47,6 +47,7 @@ class Session:
         self.wanted = 0
         self.exact = False  # whether `reached` is where the child is, and not only what it has told
         self.printed = 0  # bytes
+        self.killed = False  # whether a child was lost before it began with it
         self.reply: bytes | None = None  # to the job's `why`
         self._wake = wake
         self._unread = 0  # bytes

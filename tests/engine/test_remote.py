@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
+import sys
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +217,24 @@ def test_a_full_queue_says_busy():
     with Pool(queue=0) as pool, pytest.raises(Busy) as caught:
         pool.simulation(random_bars(20), Catalog().find("sma_cross"))
     assert caught.value.code == "busy"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the keeper is found through /proc")
+def test_a_child_that_has_died_while_it_waited_is_given_no_run():
+    with Pool(spares=1) as pool:
+        pool.simulation(random_bars(10), BUNDLED[0]).close()
+        while not ((idle := pool._host._idle) and idle[0].ready and idle[0]._pid):  # nothing public tells of spares
+            pass
+        child = idle[0]._pid
+        keeper = int(Path(f"/proc/{child}/stat").read_text().split()[3])
+        os.kill(keeper, signal.SIGSTOP)  # so that it does not tell of the end at once
+        os.kill(child, signal.SIGKILL)
+        try:
+            simulation = pool.simulation(random_bars(10), BUNDLED[0])
+            simulation.advance(10)
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+    assert simulation.done
 
 
 def test_many_runs_share_few_children():
