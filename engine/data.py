@@ -18,6 +18,12 @@ _COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Vol
 class Data:
     """Columns by attribute (`data.Close`) or by item (`data["Close"]`), extra columns of the bars included."""
 
+    Open: Series
+    High: Series
+    Low: Series
+    Close: Series
+    Volume: Series
+
     def __init__(self, bars: Bars, clock: Clock):
         self._bars = bars
         self._clock = clock
