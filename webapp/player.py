@@ -24,6 +24,7 @@ SILENCE = 15.0  # s without a message until a heartbeat
 QUIET = 8.0  # s without a write until a ping, for the kernel to notice a reader that has vanished
 NAP = 0.05  # s: shorter waits are slept through, which costs half of what waiting for a message does
 REFUSALS = 5  # in a row, then the socket closes
+SLOW = 2.0  # s without a bar that is due, then the visitor is told, and again after as many
 PATIENCE = 0.02  # s to wait for bars that are being simulated before controls are obeyed again
 BLOCK = 256  # candles between two looks at the controls, for a plain client
 
@@ -67,6 +68,7 @@ class Player:
         self._html: dict[str, str] = {}
         self._sort, self._list = "time", panels.LISTS[0]
         self._refusals = 0
+        self._waits = (-1, 0.0, 0.0)  # bars there are, since when it has not been more, and when that was told
         self._last: Move | None = None  # made by the pacer, not yet followed
 
     def run(self) -> None:
@@ -200,6 +202,8 @@ class Player:
         if not self.frames and (due := self._deck.due()) is not None:
             self._lend(due)
             return
+        if self.frames:
+            self._tell_slow(time.monotonic())
         if seconds == 0 and self.frames:
             self.windows.book.catch_up()  # a little after each chunk, not everything before a frame
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -257,6 +261,18 @@ class Player:
                 return None
             self._follow(move)
         return None if self.channel.behind else self._deck.due()
+
+    def _tell_slow(self, now: float) -> None:
+        """Say that the next bar is long in coming: until then nothing else would tell the page."""
+        head, reached = self.head, self.simulation.bar
+        bars, since, told = self._waits
+        wanted = head.travelling or (head.playing and head.bar >= reached)
+        if reached != bars or not wanted or self._deck.over:
+            self._waits = (reached, now, now)
+        elif now - told >= SLOW:
+            self._waits = (bars, since, now)
+            waiting = {"bar": bars + 1, "seconds": round(now - since, 1)}
+            self._send(protocol.state(head, self.windows.bucket) | {"waiting": waiting})
 
     def _until_next_duty(self, now: float) -> float:
         """Return the seconds until something is to be said without being asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, current_app, g, request
@@ -19,6 +20,12 @@ PATIENCE = 30.0  # s for the first message
 bp = Blueprint("stream", __name__)
 sock = Sock()
 log = logging.getLogger(__name__)
+
+
+class Fault(EngineError):
+    """A bug of ours ended the stream."""
+
+    code = "internal"
 
 
 @bp.record_once
@@ -54,6 +61,8 @@ def stream(ws: Any) -> None:
         log.exception("the stream failed")
         metrics.errors.labels("stream", "bug").inc()
         code, reason = sockets.BROKEN, "Something went wrong on the server."
+        with suppress(*GONE):
+            channel.send(protocol.dumps(protocol.error(Fault(f"{reason} Its log says what."))))
     finally:
         _dismiss(channel)
         channel.close(code, reason)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.browser.deck import Deck
-from webapp import Services
+from webapp import Services, player
 
 
 @pytest.fixture
@@ -163,6 +163,19 @@ def test_a_lost_connection_comes_back_at_the_same_bar(deck: Deck):
     expect(deck.page.locator("[data-notice]")).to_have_text("Connected again, at bar 40.")
     deck.settle()
     assert deck.shown() == before
+
+
+def test_a_fault_of_the_server_is_shown_and_not_tried_for_ever(deck: Deck, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    opened = []
+    deck.page.on("websocket", lambda socket: opened.append(socket))
+    monkeypatch.setattr(player.Player, "_send_frame", fail)
+    deck.open(wait=False)
+    expect(deck.page.locator("[data-failure]")).to_contain_text("Something went wrong on the server")
+    assert deck.status == "failed"
+    assert len(opened) == 3
 
 
 def test_without_the_cdn_the_page_plays_and_swaps_by_itself(page_without_cdn: Page, services: Services):

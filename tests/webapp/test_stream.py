@@ -506,7 +506,9 @@ def test_a_bug_of_ours_closes_with_1011_and_writes_no_page_into_the_socket(ws_co
 
     monkeypatch.setattr(player.Player, "run", fail)
     wire = ws_connect(start())
-    assert wire.rest() == []
+    (told,) = wire.rest()
+    assert (told["type"], told["code"]) == ("error", "internal")
+    assert "a bug" not in told["message"]
     assert wire.close_code == 1011
     assert "a bug" not in (wire.socket.close_message or "")
     assert any(record.exc_info for record in caplog.records)

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from tests.wire import Wire
+from webapp import player
 from webapp.windows import EVENTS
 
 BARS = 122
@@ -287,3 +288,17 @@ def test_a_pause_after_bundles_shows_single_bars(ws_connect):
     assert messages[-1]["bucket"] == 1
     reset = [message for message in messages if message["type"] == "frame"][-1]
     assert (reset["reset"], reset["bucket"], reset["to"]) == (True, 1, messages[-1]["bar_number"])
+
+
+def test_a_page_that_waits_for_a_slow_bar_is_told_so(ws_connect, folders, monkeypatch):
+    monkeypatch.setattr(player, "SLOW", 0.05)
+    code = "import time\nfrom engine import Strategy\nclass Slow(Strategy):\n  def next(self):\n"
+    (folders["strategies"] / "slow.py").write_text(code + "    if len(self.data) == 7: time.sleep(1)\n")
+    wire = ws_connect({"action": "start_backtest", "config": CONFIG | {"strategy": "slow"}})
+    chart = Chart(wire)
+    while "waiting" not in (state := chart.read("state")):
+        pass
+    assert state["waiting"]["bar"] == 7
+    assert state["waiting"]["seconds"] > 0
+    chart.read("complete")
+    assert chart.bar == BARS

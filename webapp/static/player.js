@@ -14,6 +14,9 @@ import { View } from "./view.js";
 import { Why } from "./why.js";
 
 const POINTS = 10_000; // what the chart draws at full rate, all series together
+const BROKEN = 1011; // close code: a fault of the server
+const TRIES = 2; // times that such a stream is opened again at the same bar
+const PATIENCE = 3000; // ms for the server to say what it will play
 const ACK = 250; // ms between acknowledgements
 
 export function mount(element) {
@@ -88,7 +91,7 @@ class Player {
     if (bar > 0) message.from_bar = bar;
     const speed = resumed ? this.speed : this.saved?.speed;
     if (speed) message.speed = speed;
-    const playing = resumed ? this.status === "playing" : this.saved ? this.saved.playing : bar === 0;
+    const playing = resumed ? this.resumes : this.saved ? this.saved.playing : bar === 0;
     message.paused = !playing;
     this.resumedAt = bar;
     console.info("Tapedeck: socket connected", this.element.dataset.socket);
@@ -97,16 +100,30 @@ class Player {
   }
 
   connected(failures) {
+    setTimeout(() => this.wait("The strategy is being started…"), PATIENCE);
     if (failures) this.say(`Connected again, at bar ${this.bar}.`, 4000);
     if (this.conditions) this.send({ action: "pause_on", ...this.conditions });
     if (this.panels.sort !== "time" || this.panels.list !== "trades") this.showList();
   }
 
+  // A line that came down. Returns true when coming back would only bring the same again.
   lost(failures, code, reason) {
     this.windows = [];
+    if (this.status !== "connecting") this.resumes = this.status === "playing";
+    if (code === BROKEN && this.broken?.bar === this.bar) this.broken.times += 1;
+    else this.broken = code === BROKEN ? { bar: this.bar, times: 1 } : null;
+    if (this.broken?.times > TRIES) {
+      this.status = "failed";
+      this.fail(`${reason || "Something went wrong on the server."} Its log says what. Reload the page to try again.`, "The server could not play this run");
+      this.schedule();
+      return true;
+    }
+    this.status = "connecting";
+    this.schedule();
     const why = code === 1013 ? reason || "The server is busy." : code === 1012 ? "The server restarts." : "The connection was lost.";
     this.say(`${why} Trying again${failures > 1 ? ` (attempt ${failures})` : ""}; the page stays at bar ${this.bar}.`);
     this.wait("Connecting…");
+    return false;
   }
 
   closed(code, reason) {
@@ -215,6 +232,7 @@ class Player {
     this.rested?.();
     this.why.moved();
     if (state.bar_number === 0) this.hideOverlay();
+    if (state.waiting) this.say(`Waiting for bar ${state.waiting.bar}: the strategy has taken ${Math.round(state.waiting.seconds)} s so far.`, 3000);
     if (state.reason) {
       const words = { entry: "an entry", exit: "an exit", rejected: "a rejected order", drawdown: "the drawdown" };
       this.say(`Paused at bar ${state.bar_number} on ${words[state.reason]}.`, 6000);
@@ -233,6 +251,8 @@ class Player {
       this.status = "failed";
       const place = error.file && !error.message.includes(error.file) ? ` (${error.file}, line ${error.line})` : "";
       this.fail(`${error.message}${place}`, `The strategy stopped ${error.bar ? `at bar ${error.bar}` : "before the first bar"}`);
+    } else if (error.code === "internal") {
+      console.warn(`Tapedeck: ${error.message}`); // the socket closes with it
     } else {
       this.view?.refused();
       if (this.meta) this.say(error.message, 6000);
@@ -246,7 +266,7 @@ class Player {
   toggle() {
     const playing = this.status === "playing";
     this.send({ action: playing ? "pause" : "play" });
-    this.status = playing ? "paused" : "playing"; // shown at once; the server's state follows
+    if (this.status !== "connecting") this.status = playing ? "paused" : "playing"; // shown at once; the server's state follows
     this.schedule();
   }
 
@@ -385,10 +405,10 @@ function recall(run) {
   }
 }
 
-function keep(run, { bar, status, speed, meta }) {
+function keep(run, { bar, status, resumes, speed, meta }) {
   if (!meta) return;
   try {
-    sessionStorage.setItem(`tapedeck:${run}`, JSON.stringify({ bar, playing: status === "playing", speed }));
+    sessionStorage.setItem(`tapedeck:${run}`, JSON.stringify({ bar, playing: status === "connecting" ? Boolean(resumes) : status === "playing", speed }));
   } catch {
     // private browsing: the server's own memory of the playhead must do
   }

@@ -51,7 +51,7 @@ export function connect({ url, hello, onMessage, onOpen, onLost, onClosed }) {
   function comeBack(code, reason) {
     const wait = Math.min(FIRST_WAIT * 2 ** failures, LONGEST_WAIT);
     failures += 1;
-    onLost(failures, code, reason);
+    if (onLost(failures, code, reason)) return;
     retry = setTimeout(open, wait * (0.5 + Math.random() / 2)); // jitter: a restarted server is not stormed
   }
 
