@@ -206,9 +206,12 @@ def test_servers_that_start_together_share_one_database_and_one_key(tmp_path):
 def test_a_child_process_opens_connections_of_its_own(store, entry):
     run = store.create_run(CONFIG, build.random_bars(5), entry)
     before = store.database._connect()
+    parents = before.pool
     store.database._owner = -1  # as a fork leaves it: another process's connections
     assert store.run(run.id) == run
     assert store.database._connect() is not before
+    assert parents.checkedin() == 1  # theirs to close
+    parents.dispose()
 
 
 # what goes wrong
