@@ -143,7 +143,9 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """Return when a process was started, in the kernel's ticks; "0" when that is not known."""
+    """Return when a process was started, in the kernel's ticks; "0" when there is none, or that is not known."""
     with suppress(OSError, IndexError), open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[19]
+        state, *rest = file.read().rpartition(")")[2].split()
+        if state not in "ZX":  # dead, and not yet buried
+            return rest[18]
     return "0"

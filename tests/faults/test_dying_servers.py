@@ -1,0 +1,125 @@
+"""Dying servers: a worker that is killed, a server that restarts under fifty streams, another one that takes over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import simple_websocket
+
+from tests.faults.watching import Watcher
+from tests.servers import PATIENCE, Gunicorn, fetch, free_port
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
+
+CONFIG = {"symbol": "AAPL", "period": "1y", "interval": "1d", "strategy": "sma_cross", "speed": 10}
+STREAMS = 50
+
+
+class Hosts:
+    """Gunicorns that share a home; all are ended with the test."""
+
+    def __init__(self, settings: dict[str, str]):
+        self.settings = settings
+        self.started: list[Gunicorn] = []
+
+    def start(self, port: int = 0, **more: str) -> Gunicorn:
+        self.started.append(Gunicorn(port=port, **(self.settings | more)))
+        return self.started[-1]
+
+
+@pytest.fixture
+def hosts(folders) -> Iterator[Hosts]:
+    """Hosts whose home is that of the test."""
+    names = {"TAPEDECK_HOME": "home", "TAPEDECK_DATA_DIR": "data", "TAPEDECK_STRATEGIES_DIR": "strategies"}
+    made = Hosts({name: str(folders[folder]) for name, folder in names.items()})
+    yield made
+    for server in made.started:
+        if not server.process.stderr.closed:
+            server.stop()
+    said = "\n".join(line for server in made.started for line in server.log)
+    assert "Traceback" not in said, said
+
+
+def come_back(watcher: Watcher, url: str, **more) -> Watcher:
+    """Connect again as soon as somebody answers."""
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return watcher.connect(url, **more)
+        except (OSError, simple_websocket.ConnectionError):
+            assert time.monotonic() < give_up
+            threading.Event().wait(0.05)
+
+
+def workers(server: Gunicorn) -> list[int]:
+    """Return the server's worker processes."""
+    pid = server.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the worker is found through /proc")
+def test_a_killed_worker_costs_its_visitor_nothing(hosts):
+    server = hosts.start()
+    expected = Watcher(CONFIG | {"speed": "instant"}).connect(server.url).watch().seen
+    watcher = Watcher(CONFIG).connect(server.url).until_bar(25)
+    (worker,) = workers(server)
+    os.kill(worker, signal.SIGKILL)
+    watcher.watch()  # to the end of the connection
+    assert watcher.complete is None and watcher.bar >= 25
+    come_back(watcher, server.url, speed="instant").watch()
+    assert watcher.seen == expected
+    assert workers(server) != [worker]
+
+
+def test_fifty_streams_are_told_of_a_restart_and_go_on_at_the_new_server(hosts):
+    port = free_port()
+    server = hosts.start(port)
+    expected = Watcher(CONFIG | {"speed": "instant"}).connect(server.url).watch().seen
+    with ThreadPoolExecutor(STREAMS) as threads:
+        watchers = list(threads.map(lambda _: Watcher(CONFIG | {"speed": 1}).connect(server.url), range(STREAMS)))
+        list(threads.map(lambda watcher: watcher.until_bar(3), watchers))
+        assert server.stop() == 0  # asked by SIGTERM
+        list(threads.map(lambda watcher: watcher.watch(), watchers))
+        codes = [watcher.wire.close_code for watcher in watchers]
+        assert codes == [1012] * STREAMS
+        assert all(watcher.complete is None for watcher in watchers)
+        other = hosts.start(port)
+        list(threads.map(lambda watcher: watcher.connect(other.url, speed="instant").watch(), watchers))
+    assert [watcher.seen for watcher in watchers] == [expected] * STREAMS
+    listed = fetch(f"{other.url}/runs")
+    assert "Interrupted" not in listed and "Playing" not in listed
+
+
+def test_another_server_that_shares_only_the_database_goes_on_with_a_stream(hosts, tmp_path):
+    shared = {"TAPEDECK_DATABASE_URL": f"sqlite:///{tmp_path}/shared.sqlite3"}
+    first = hosts.start(**shared, TAPEDECK_HOME=str(tmp_path / "first"))
+    second = hosts.start(**shared, TAPEDECK_HOME=str(tmp_path / "second"))
+    expected = Watcher(CONFIG | {"speed": "instant"}).connect(first.url).watch().seen
+    watcher = Watcher(CONFIG).connect(first.url).until_bar(40)
+    frames = Watcher(CONFIG, frames=True).connect(first.url).until_bar(20)
+    wait_for(lambda: fetch(f"{second.url}/runs").count("Playing") == 2)
+    first.kill()
+    if sys.platform == "linux":  # elsewhere it takes a minute to be sure
+        assert fetch(f"{second.url}/runs").count("Interrupted") == 2
+    assert watcher.watch().complete is None
+    assert watcher.connect(second.url, speed="instant").watch().seen == expected
+    frames.watch()
+    assert [one["bar_number"] for one in frames.connect(second.url).watch().candles] == [
+        one["bar_number"] for one in watcher.candles
+    ]
+    assert "Interrupted" not in fetch(f"{second.url}/runs")
+
+
+def wait_for(holds) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < give_up
+        threading.Event().wait(0.05)
