@@ -19,7 +19,7 @@ import numpy as np
 from engine.bars import Bars
 from engine.catalog import Catalog, Entry
 from engine.errors import ConfigError, EngineError, StrategyError
-from engine.remote import inspection, limits, whys, wire
+from engine.remote import inspection, limits, proofs, whys, wire
 from engine.simulation import Simulation, strategy_error
 
 SLICE = 0.025  # s between two blocks
@@ -231,7 +231,10 @@ def _answer(link: Link, job: wire.Job, entry: Entry) -> None:
         _wait_for_turn(link)
 
     try:
-        answer = whys.answer(job, entry, breathe)
+        if job.why == proofs.question():
+            answer = proofs.answer(job, entry, breathe, lambda text: link.send(wire.pack(wire.PROGRESS, text)))
+        else:
+            answer = whys.answer(job, entry, breathe)
     except (OSError, EOFError):  # the link's, for the strategy's come as a StrategyError
         raise
     except BaseException as error:

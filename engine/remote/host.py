@@ -147,7 +147,7 @@ class Host:
         now = time.monotonic()
         due = [peer.deadline for peer in self._peers() if peer.deadline is not None]
         due += [began + HUNG for _, began in self._turns.values() if began + HUNG > now]
-        due += [since + QUEUED for since in self._queued.values()]
+        due += [since + QUEUED for session, since in self._queued.items() if not session.background]
         if self._retry > now:
             due.append(self._retry)
         return max(0.0, min(due) - now) if due else None
@@ -158,7 +158,7 @@ class Host:
     def _let_go(self, now: float) -> None:
         """End what is over, late or gone."""
         for session, since in list(self._queued.items()):
-            if session.over or now > since + QUEUED:
+            if session.over or (now > since + QUEUED and not session.background):
                 del self._queued[session]
                 session.fail(Busy("This run did not get its turn within a minute. Try again later."))
         for peer in self._peers():
@@ -181,7 +181,7 @@ class Host:
 
     def _give_turns(self, now: float) -> None:
         """Give turns, first to the runs that somebody waits for."""
-        room = self._size - sum(now < began + HUNG for _, began in self._turns.values())
+        room = self._size - sum(now < began + HUNG for s, (_, began) in self._turns.items() if not s.background)
         if room <= 0:
             return
         rested = [session for session in self._resting if not session.full]
@@ -189,9 +189,13 @@ class Host:
         if ready:
             self._failed = 0
         places = min(len(ready), self._most - len(self._turns) - len(self._resting))
-        fresh = list(self._queued)[: max(places, 0)]
+        fresh = sorted(self._queued, key=_in_background)[: max(places, 0)]
         wanted = [session for session in rested if session.wanted]
-        for session in [*wanted, *fresh, *(session for session in rested if not session.wanted)][:room]:
+        first = [*wanted, *fresh, *(session for session in rested if not session.wanted)]
+        last = [session for session in first if session.background]
+        if any(session.background for session in self._turns):
+            last = []  # one at a time
+        for session in [*(session for session in first if not session.background), *last[:1]][:room]:
             peer = self._resting.pop(session, None)
             if peer is None:
                 peer = ready.pop()
@@ -217,3 +221,7 @@ class Host:
         if self._failed >= ATTEMPTS:
             for session in self._queued:
                 session.fail(Unavailable("No process could be started for this run. The server's log says why."))
+
+
+def _in_background(session: Session) -> bool:
+    return session.background

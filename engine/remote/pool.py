@@ -14,7 +14,7 @@ from typing import Any
 from engine.bars import Bars
 from engine.catalog import Description, Entry
 from engine.errors import ConfigError, EngineError
-from engine.remote import inspection, inspector, whys, wire
+from engine.remote import inspection, inspector, proofs, whys, wire
 from engine.remote.host import Busy, Host, Unavailable
 from engine.remote.limits import Limits
 from engine.remote.processes import FORK
@@ -114,6 +114,24 @@ class Pool:
             raise session.damage() from error
         finally:
             session.close()
+
+    def prove(
+        self,
+        bars: Bars,
+        entry: Entry,
+        params: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> proofs.Proving:
+        """Have the look-ahead proof of a run made, whenever no run wants the processor; return it as it begins.
+
+        Raises:
+            Busy: too many runs wait.
+        """
+        host = self._running()
+        job = self._job(bars, entry, params, settings, None)._replace(why=proofs.question())
+        session = proofs.Proving(job, entry.class_name or entry.title, len(bars), self.limits, host.wake)
+        host.submit(session)
+        return session
 
     def _job(
         self,

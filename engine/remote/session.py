@@ -30,6 +30,8 @@ class Session:
     when nobody does. A failure ends the tape with the bar on which it happened, so `reached` counts that one.
     """
 
+    background = False  # whether others come first
+
     def __init__(self, job: wire.Job, name: str, bars: int, limits: Limits, wake: Callable[[], None]):
         self.job = job
         self.name = name

@@ -30,6 +30,7 @@ JOB, BUFFER, ASK, GO = b"J", b"U", b"Q", b"G"
 READY, INDICATOR, START, PAUSE, OUTPUT, DONE, ERROR = b"R", b"I", b"S", b"P", b"O", b"D", b"E"
 BLOCK, STUCK = b"B", b"W"  # STUCK: the next bar has been taking a while
 ANSWER = b"A"
+PROGRESS = b"N"  # an answer that is not the last
 
 HEAD = struct.Struct("<cI")
 LONGEST = 64 << 20  # bytes in a message from the child
