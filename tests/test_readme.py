@@ -42,6 +42,19 @@ def test_the_engine_runs_and_streams_from_python(tmp_path, monkeypatch, capsys):
     assert int(last[0]) > 1000
 
 
+def test_a_run_explains_and_proves_itself_from_python(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    known: dict = {}
+    exec(block("Feeds(").replace('Feeds("data")', 'Feeds("data", yahoo=False)').replace('"5y"', '"6mo"'), known)
+    capsys.readouterr()
+    exec(block("why.explain"), known)
+    said = capsys.readouterr().out
+    assert "crossover(self.fast_sma, self.slow_sma)" in said.splitlines()[0]
+    assert len(said.splitlines()) > 1
+    exec(block("check_lookahead"), known)
+    assert capsys.readouterr().out.strip() == "no look-ahead found: 122 of 122 bars checked"
+
+
 def test_the_socket_client_plays_to_the_end(live_url, capsys):
     client = block("Client.connect").replace("ws://127.0.0.1:8000", live_url.replace("http", "ws"))
     exec(client.replace('"symbol": "AAPL"', '"symbol": "AAPL", "speed": "instant"'), {})
