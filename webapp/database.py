@@ -151,6 +151,8 @@ def _explain(error: Exception) -> str:
         return "There is no space to store the run. Free some disk space on the server and try again."
     if "malformed" in what or "not a database" in what:
         return "The database file is damaged. Restore it from a backup, or move it away to start an empty one."
+    if "disk i/o" in what:
+        return "The disk that holds the runs does not answer as it should. Look at the server's disk, then try again."
     if any(words in what for words in _UNWRITABLE):
         return "The server cannot write to its data folder. Make the folder of TAPEDECK_HOME writable and try again."
     return "The database cannot be reached. Check that it runs and that TAPEDECK_DATABASE_URL is right, then try again."

@@ -169,7 +169,11 @@ class Store:
         with self.database.read() as connection:
             query = select(bars_table.c.parquet).where(bars_table.c.digest == run.bars_digest)
             content = connection.execute(query).scalar_one()
-        self._last = self._shared.setdefault(run.bars_digest, Bars.from_parquet(content))
+        try:
+            bars = Bars.from_parquet(content)
+        except Exception as error:  # whatever a reader makes of damaged bytes
+            raise StoreError("The bars of this run are damaged in the database. Restore it from a backup.") from error
+        self._last = self._shared.setdefault(run.bars_digest, bars)
         return self._last
 
     def strategy_text(self, run: Run) -> str:

@@ -79,9 +79,9 @@ class Watcher:
         """Lose the line, without a word; with `reset` as when the machine is gone."""
         assert self.wire is not None
         raw = self.wire.socket.sock
-        if reset:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        with suppress(OSError):
+        with suppress(OSError):  # it has ended by itself
+            if reset:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raw.shutdown(socket.SHUT_RDWR)
         self.wire.socket.thread.join(10)
         raw.close()

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import update
 
 from tests.build import random_bars
-from tests.conftest import make_app
+from tests.conftest import make_app, serving
 from tests.webapp.pages import get, start
+from tests.wire import Wire
 from webapp import replay
 from webapp.tables import results
 
@@ -87,16 +88,24 @@ def test_a_file_that_is_gone_or_broken_changes_no_stored_run(client, ws_connect,
     assert "The strategy's file is gone." in get(client, f"/runs/{run}").text("[data-file=gone]")
 
 
-def test_restated_bars_change_no_stored_run(folders, client, ws_connect, services):
+def test_restated_bars_change_no_stored_run(folders, client, ws_connect):
     path = folders["data"] / "OWN-1d.csv"
     random_bars(60, seed=1).to_frame().to_csv(path)
     run = start(client, {"symbol": "OWN", "period": "max", "speed": "instant"})
     messages = again(ws_connect, run)
     random_bars(60, seed=2).to_frame().to_csv(path)
-    services.store._last_bars = None
-    assert again(ws_connect, run) == messages
-    path.unlink()
-    assert again(ws_connect, run) == messages
+    app = make_app(folders)  # which has not seen the bars before
+    with serving(app) as url:
+        assert again(lambda first: open_wire(url, first), run) == messages
+        path.unlink()
+        assert again(lambda first: open_wire(url, first), run) == messages
+    app.extensions["tapedeck"].store.database.close()
+
+
+def open_wire(url: str, first: dict) -> Wire:
+    wire = Wire(url)
+    wire.send(first)
+    return wire
 
 
 def test_a_stored_run_is_the_same_without_isolation(folders, recorded, services):
