@@ -241,7 +241,7 @@ def test_a_click_on_a_trade_takes_the_playhead_to_it_and_keeps_the_zoom(deck: De
     before = deck.view
     row = deck.page.locator("#trades tr[data-trade]").last
     bar = int(row.get_attribute("data-bar-number") or 0)
-    row.get_by_role("button").click()
+    row.get_by_role("button", name="Go to the entry").click()
     deck.until(lambda: deck.bar == bar, f"bar {bar}")
     span = deck.view
     assert span["to"] - span["from"] == pytest.approx(before["to"] - before["from"])
