@@ -77,12 +77,12 @@ class Lease:
                 if not self._held:
                     self._thread = None
                     return
-                known = set(self._held)
-            self._write()
+            known = self._write()
             with self._changed:
-                self._changed.wait_for(lambda: not self._held or not known.issuperset(self._held), BEAT)
+                self._changed.wait_for(lambda known=known: not self._held or not known.issuperset(self._held), BEAT)
 
-    def _write(self) -> None:
+    def _write(self) -> set[str]:
+        """Tell the database what is played, and return it."""
         with self._writing:
             with self._changed:
                 held = list(self._held)
@@ -91,6 +91,7 @@ class Lease:
                     sign(connection, held)
             except (StoreError, ReferenceError) as error:
                 log.warning("it could not be told that %d runs are played: %s", len(held), error)
+            return set(held)
 
 
 def sign(connection: Connection, ids: list[str]) -> None:

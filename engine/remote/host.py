@@ -215,7 +215,8 @@ class Host:
                 self._did_not_come(str(error), now)
 
     def _did_not_come(self, why: str, now: float) -> None:
-        self._failed += 1
+        if now >= self._retry:  # those that end together, with the process that forked them, have one reason
+            self._failed += 1
         self._retry = now + RETRY
         log.error("no process for a simulation: %s", why)
         if self._failed >= ATTEMPTS:

@@ -1,4 +1,4 @@
-"""The player when things go wrong: cut lines, a server that restarts, a strategy that changed, a replay that differs."""
+"""The player when things go wrong: cut lines, a restart, a strategy that changed, a replay that differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replay: a stored run plays as it was recorded, whatever became of its file and its bars, and says when it does not."""
+"""Replay: a stored run plays as it was recorded, whatever became of its file and bars, and says when it does not."""
 
 from __future__ import annotations
 
