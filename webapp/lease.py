@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections import Counter
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Float, delete, literal_column, select, update
@@ -79,7 +79,10 @@ class Lease:
                     return
             known = self._write()
             with self._changed:
-                self._changed.wait_for(lambda known=known: not self._held or not known.issuperset(self._held), BEAT)
+                self._changed.wait_for(partial(self._is_news, known), BEAT)
+
+    def _is_news(self, known: set[str]) -> bool:
+        return not self._held or not known.issuperset(self._held)
 
     def _write(self) -> set[str]:
         """Tell the database what is played, and return it."""

@@ -44,7 +44,7 @@ Server to client
     state      status ("playing", "paused", "finished", "failed"), speed, bar_number, bucket, pause_on; and
                `seeking`: k while the playhead is on its way to bar k (null: to the next trade event) and has to
                wait for the simulation; `reason` ("entry", "exit", "rejected", "drawdown") when a condition paused it;
-               `waiting` {bar, seconds}, every 2 s (to frame clients), when the strategy takes so long over the next bar.
+               `waiting` {bar, seconds}, every 2 s (to frame clients), when the strategy takes so long over a bar.
                Sent after each control (after its frame, if it moves the playhead), when a condition pauses, and when
                the end is reached
     stats      bar_number and the numbers of engine.statistics.Live.at; frame clients also get

@@ -134,10 +134,11 @@ def _finding(finding: Finding, bars: int) -> Finding:
     places = (finding.bar, *finding.bars)
     if not all(0 <= _whole(bar) < bars for bar in places) or finding.severity not in ("leak", "warning"):
         raise ValueError("no finding")
-    texts = {name: None if (word := getattr(finding, name)) is None else _text(word) for name in _WORDS}
-    values = {name: _value(getattr(finding, name)) for name in ("had", "known")}
+    told: dict[str, Any] = {
+        name: None if (word := getattr(finding, name)) is None else _text(word) for name in _WORDS
+    } | {name: _value(getattr(finding, name)) for name in ("had", "known")}
     line = None if finding.line is None else _whole(finding.line)
-    return replace(finding, **texts, **values, line=line, count=_whole(finding.count))
+    return replace(finding, **told, line=line, count=_whole(finding.count))
 
 
 def _value(value: Any) -> float | str | None:
@@ -156,4 +157,3 @@ def _whole(value: Any) -> int:
     if type(value) is not int:
         raise ValueError("a number is none")
     return value
-
