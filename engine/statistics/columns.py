@@ -133,7 +133,7 @@ def _since(events: Events, first: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pair(known: dict[int, int], cells: list[Any], opening: np.ndarray, closing: np.ndarray) -> Trades:
-    """Return the trades that the rows at `closing` end; `known` has where earlier ones were opened, and gets new ones."""
+    """Return the trades that the rows at `closing` end; `known` has where earlier ones opened, and gets new ones."""
     known.update(zip(_cells(cells, opening + _TRADE), opening.tolist(), strict=True))
     ends = _rows(cells, closing.tolist())
     starts = _rows(cells, [known[trade] for trade in ends[_TRADE::_CELLS]])
