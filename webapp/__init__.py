@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from engine.catalog import Catalog
 from engine.feeds import Feeds
 from engine.remote import Pool
 from webapp import access, errors, filters, logs, metrics, security, settings, views
+from webapp.proofs import Proofs
 from webapp.store import Store
 
 PARTS = (
@@ -44,6 +45,7 @@ class Services:
     yahoo: bool
     pool: Pool | None = None
     max_bars: int = settings.DEFAULTS["MAX_BARS"]
+    proofs: Proofs = field(default_factory=Proofs)
 
 
 def create_app(overrides: dict[str, Any] | None = None) -> Flask:

@@ -33,6 +33,7 @@ from engine.tape import (
 
 SORTS = ("time", "best", "worst", "longest")
 _STRIDE = 512
+_AMBIGUOUS = 10  # in a fill's event row; see Events.write
 _ENDS_ORDER = frozenset((FILLED, CANCELLED, REJECTED, EXPIRED))
 _TOLD = frozenset((OPENED, REDUCED, CLOSED, CANCELLED, REJECTED, EXPIRED, RUIN, LOG))
 _WATCHED = np.array(
@@ -56,6 +57,7 @@ class Book:
         self._held: list[int] = []
         self._orders: list[int] = []  # numbers of placed, of what the log tells, of what opens and ends things
         self._told: list[int] = []
+        self._doubtful: list[int] = []  # numbers of entries and exits that may have gone otherwise inside their bar
         self._turns: list[int] = []
         self._marks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())]
         self._open: dict[int, None] = {}
@@ -77,6 +79,8 @@ class Book:
         if kind in (RUIN, LOG):
             return
         order, trade = row[0], row[1]
+        if kind in (OPENED, REDUCED, CLOSED) and row[_AMBIGUOUS]:
+            self._doubtful.append(number)
         if kind in (OPENED, REDUCED, CLOSED):
             self._file_trade(number, kind, trade, row)
             return
@@ -122,6 +126,10 @@ class Book:
     def told_count(self, bar: int) -> int:
         """Return how many lines the log has after `bar` bars."""
         return bisect_left(self._told, self._stop(bar))
+
+    def doubtful_count(self, bar: int) -> int:
+        """Return how many entries and exits of the first `bar` bars rest on an order of events that no bar tells."""
+        return bisect_left(self._doubtful, self._stop(bar))
 
     def closed(self, bar: int, newest: int = 100, sort: str = "time") -> list[tuple[int, TradeRecord, float]]:
         """Return up to `newest` closed trades, first the latest, best, worst or longest.

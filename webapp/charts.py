@@ -68,7 +68,7 @@ def _equity_pane(window: abstract.Window) -> str:
     )
     held = chart.create_line("", style="dashed", width=1, price_line=False, price_label=False)
     equity = chart.create_line("", width=2, price_line=False, price_label=True)
-    chart.price_scale(scale_margin_top=0.14, scale_margin_bottom=0.34)
+    chart.price_scale(scale_margin_top=0.24, scale_margin_bottom=0.34)
     return _described(chart, "equity", [equity, held, drawdown])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,15 +19,17 @@ from flask import current_app
 from jinja2 import Template
 from markupsafe import Markup
 
+from engine.confidence import Confidence
 from engine.record import OrderRecord, TradeRecord
 from engine.statistics import FIGURES, Live
 from engine.tape import Tape
 from webapp.book import SORTS, Book
+from webapp.proofs import Shown
 
 if TYPE_CHECKING:
     from webapp.store import Run
 
-ALWAYS = ("headline", "summary", "position", "stats", "counts")
+ALWAYS = ("headline", "summary", "position", "confidence", "stats", "counts")
 LISTS = ("trades", "orders", "log")
 NEWEST = 60  # rows of a list: what a person looks at, and what ten swaps a second can carry
 KEPT = 4_000  # rendered rows kept for each tape: what is past does not change
@@ -106,6 +109,7 @@ class View:
     order_count: int = 0
     log: list[Markup] = field(default_factory=list)
     log_count: int = 0
+    rests: dict[str, Any] | None = None  # what Confidence says
 
     @property
     def done(self) -> bool:
@@ -120,17 +124,20 @@ class View:
 
 def empty(run: Run) -> dict[str, Any]:
     """Return the context of the player page before anything was played."""
-    return _context(View(bars=run.total_bars))
+    return _context(View(bars=run.total_bars)) | {"proof": Shown()}
 
 
-def render(tape: Tape, live: Live, bar: int, sort: str = "time", lists: Sequence[str] = LISTS) -> dict[str, str]:
+def render(
+    tape: Tape, live: Live, bar: int, sort: str = "time", lists: Sequence[str] = LISTS, *, moving: bool = False
+) -> dict[str, str]:
     """Return the HTML inside each panel, by the id of its element, as it stood after `bar` bars.
 
     Args:
         sort: what the list of trades begins with, one of `webapp.book.SORTS`.
         lists: which of LISTS are wanted; they are most of the work.
+        moving: the next bar follows at once, so that what takes long to find out may be a moment old.
     """
-    context = _context(_view(tape, live, bar, sort if sort in SORTS else "time", lists))
+    context = _context(_view(tape, live, bar, sort if sort in SORTS else "time", lists, moving))
     # the environment itself: a stream has no request to take context processors from
     return {name: _template(name).render(context) for name in (*ALWAYS, *lists)}
 
@@ -150,7 +157,7 @@ def book_of(tape: Tape) -> Book:
 _books: WeakKeyDictionary[Tape, Book] = WeakKeyDictionary()
 
 
-def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str]) -> View:
+def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str], moving: bool) -> View:
     book = book_of(tape)
     view = View(
         bar=bar,
@@ -163,6 +170,7 @@ def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str]) -> 
         pending=book.pending(bar)[:NEWEST],
         order_count=book.order_count(bar),
         log_count=book.told_count(bar),
+        rests=_confidence(tape, bar, moving) if bar else None,
     )
     if "trades" in lists:
         view.closed = [_closed(tape, bar, *closed) for closed in book.closed(bar, NEWEST, sort)]
@@ -172,6 +180,32 @@ def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str]) -> 
     if "log" in lists:
         view.log = [_line(tape, "event", event.number, event) for event in book.told(bar, NEWEST)]
     return view
+
+
+def _confidence(tape: Tape, bar: int, moving: bool) -> dict[str, Any]:
+    """Return what the result rests on after `bar` bars; while `moving`, also what it did a moment ago."""
+    known = _rests.get(tape)
+    if known is None:
+        known = _rests[tape] = _Rest(Confidence(tape))
+    now = time.monotonic()
+    if known.bar != bar and not (moving and known.bar < bar and now < known.due):
+        known.told, known.bar = known.confidence.at(bar), bar
+        done = time.monotonic()
+        known.due = done + 20 * (done - now)
+    return known.told
+
+
+@dataclass(slots=True)
+class _Rest:
+    """The last answer of a Confidence; while the playhead moves it holds until `due`."""
+
+    confidence: Confidence
+    bar: int = -1
+    due: float = 0.0
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+_rests: WeakKeyDictionary[Tape, _Rest] = WeakKeyDictionary()
 
 
 def _closed(tape: Tape, bar: int, number: int, trade: TradeRecord, total: float) -> Markup:

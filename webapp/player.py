@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from engine.errors import EngineError, StrategyError
 from engine.playback import FAILED, FORWARD, JUMP, Deck, Move, Playhead
 from engine.statistics import Live
-from webapp import forms, logs, metrics, panels, protocol, replay, runs, services, sockets
+from webapp import forms, logs, metrics, panels, proofs, protocol, replay, runs, services, sockets
 from webapp.book import SORTS
 from webapp.pacer import pacer
 from webapp.protocol import Refused, Start
@@ -67,6 +67,7 @@ class Player:
         self._counted = (-1, 0.0)  # bar and time of the last statistics
         self._html: dict[str, str] = {}
         self._sort, self._list = "time", panels.LISTS[0]
+        self._badge = proofs.Badge(self.services, self.stored, time.monotonic()) if start.frames else None
         self._refusals = 0
         self._waits = (-1, 0.0, 0.0)  # bars there are, since when it has not been more, and when that was told
         self._last: Move | None = None  # made by the pacer, not yet followed
@@ -160,7 +161,7 @@ class Player:
         self._counted = (bar, now)
         message: dict[str, Any] = {"type": "stats", **protocol.figures(self.live.at(bar)), "bar_number": bar}
         if self.frames:
-            html = panels.render(self.tape, self.live, bar, self._sort, lists=(self._list,))
+            html = panels.render(self.tape, self.live, bar, self._sort, lists=(self._list,), moving=self.head.playing)
             message["html"] = {name: text for name, text in html.items() if self._html.get(name) != text}
             self._html = html
         self._send(message)
@@ -203,7 +204,9 @@ class Player:
             self._lend(due)
             return
         if self.frames:
-            self._tell_slow(time.monotonic())
+            now = time.monotonic()
+            self._tell_slow(now)
+            self._tell_proof(now)
         if seconds == 0 and self.frames:
             self.windows.book.catch_up()  # a little after each chunk, not everything before a frame
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -274,15 +277,27 @@ class Player:
             waiting = {"bar": bars + 1, "seconds": round(now - since, 1)}
             self._send(protocol.state(head, self.windows.bucket) | {"waiting": waiting})
 
+    def _tell_proof(self, now: float) -> None:
+        """Send what is new of the look-ahead proof about the bars that were played."""
+        if (
+            self._badge
+            and now >= self._badge.due
+            and (told := self._badge.look(self.head.played, self._deck.over, now))
+        ):
+            self._send(told)
+
     def _until_next_duty(self, now: float) -> float:
         """Return the seconds until something is to be said without being asked."""
         wait = self.channel.sent + QUIET - now
+        if self._badge:
+            wait = min(wait, self._badge.due - now)
         if self._stats_are_due():
             wait = min(wait, self._counted[1] + self._between_stats - now)
         return max(wait, 0.0)
 
     def _do_duties(self) -> None:
         now = time.monotonic()
+        self._tell_proof(now)
         if self._stats_are_due() and now - self._counted[1] >= self._between_stats:
             self._send_stats()
         elif now - self.channel.said >= SILENCE:

@@ -53,6 +53,9 @@ Server to client
     complete   total_bars, metrics (the numbers of stats at the last bar), run; once, the first time the end is reached;
                and `differs` (words for a person) when a replay came to something else than what was recorded.
                A plain client's socket then closes with 1000 (unless `hold`)
+    proof      to frame clients, when there is news: state ("waiting", "checking", "green", "amber", "red", "failed") and
+               text of the look-ahead proof about the bars that were ever played, marks [{bar, text}] for the chart,
+               html {proof, findings}
     heartbeat  bar_number; when nothing else was sent for 15 s
     error      code, message, field (null when none is at fault); a strategy's failure also has file (base name), line
                and bar (1-based; null = before the first). After a refused start the socket closes with 1008, a refused
@@ -72,6 +75,8 @@ Server to client
                  (b - 1) % n == 0, `from` is the start of the first one, which may be the newest one on the chart,
                  once more, with more bars in it (update it in place; events come once all the same)
                - reset true: replace all the page holds. `thinned` {events: n, trades: n} counts what was left out
+               Where trades are ambiguous there are also equity_low [] and equity_high []: the worst and the best case,
+               as known at the playhead. `faults` [{bar, kind, text}] are those of the bars' data in from..to
     window     the answer to `window`, like a frame with reset: from, to, bucket, the columns, events, trades, thinned
 
     An event: number (from 0, over the run), bar_number, time, kind and those of order, trade, side, size, price, limit,
@@ -81,7 +86,7 @@ Server to client
     A pending order: order, bar_number (placed), kind ("market", "limit", "stop", "stop-limit", "stop-loss",
     "take-profit"), side, size, limit, stop, sl, tp, tag, trade (contingent on it, or null).
     A trade: trade, side, size, entry_bar, entry_time, entry_price, exit_bar, exit_time, exit_price, pnl, sl, tp, tag
-    (exit fields and pnl null while open).
+    (exit fields and pnl null while open), ambiguous (its outcome rests on what came first inside a bar).
 
 Close codes: 1000 done or stopped, 1008 refused or flooding, 1009 message over 64 KiB, 1011 our fault, 1012 the server
 restarts (reconnect with run and from_bar), 1013 too many streams (try later).
@@ -384,6 +389,7 @@ def trade(record: TradeRecord) -> dict[str, Any]:
         "sl": record.sl,
         "tp": record.tp,
         "tag": None if record.tag is None else _text(record.tag),
+        "ambiguous": record.ambiguous,
     }
 
 

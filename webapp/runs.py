@@ -62,7 +62,7 @@ def open_simulation(services: Services, run: Run, patience: float | None = None)
     metrics.simulations.labels("started").inc()
     config, bars = run.config, services.store.bars(run)
     if services.pool is not None:
-        entry = _unchanged(services, run) or _stored(services, run)
+        entry = entry_of(services, run)
         settings = config.broker_settings()
         return services.pool.simulation(bars, entry, config.params, settings, config.indicators, patience=patience)
     entry = strategy_of(services, run)
@@ -81,7 +81,7 @@ def ask(services: Services, run: Run, kind: type[whys.T], **details: Any) -> why
     config, bars = run.config, services.store.bars(run)
     about = (config.params, config.broker_settings(), config.indicators)
     if services.pool is not None:
-        entry = _unchanged(services, run) or _stored(services, run)
+        entry = entry_of(services, run)
         return services.pool.ask(kind, bars, entry, *about, patience=PATIENCE, **details)
     return whys.find_out(kind, bars, strategy_of(services, run), *about, **details)
 
@@ -93,6 +93,11 @@ def strategy_of(services: Services, run: Run) -> Entry:
     return Catalog.from_source(services.store.strategy_text(run), run.config.strategy)
 
 
+def entry_of(services: Services, run: Run) -> Entry:
+    """Return the strategy that `run` was made with, not imported: that is done where it runs."""
+    return _unchanged(services, run) or _stored(services, run)
+
+
 def _unchanged(services: Services, run: Run) -> Entry | None:
     """Return the file that `run` was made with, not imported, if it is as it was."""
     entry = services.catalog.unread(run.config.strategy)
@@ -100,7 +105,7 @@ def _unchanged(services: Services, run: Run) -> Entry | None:
 
 
 def _stored(services: Services, run: Run) -> Entry:
-    """Return the strategy as it was stored, not imported: that is done where it runs."""
+    """Return the strategy as it was stored."""
     return Entry(run.config.strategy, run.config.strategy, source=services.store.strategy_text(run))
 
 

@@ -11,6 +11,7 @@ from engine.playback import INSTANT, Playhead
 from engine.tape import CLOSED, OPENED, REDUCED, REJECTED, RUIN, Frame, Indicator, Tape
 from webapp import protocol
 from webapp.book import Book
+from webapp.rests import Rests
 
 CANDLES = 2_000  # at most so many in a window: what a chart moves at 60 frames a second
 MARKS = 400  # events, and trades, in a window
@@ -32,6 +33,7 @@ class Windows:
         self.bucket = 1
         self.book = book or Book(tape)
         self._decimals = _decimals(tape)
+        self.rests = Rests(tape, self.book)
         self._peak = (0, -np.inf)  # a bar, and the highest equity before it
 
     def wanted(self) -> int:
@@ -47,6 +49,8 @@ class Windows:
 
     def fits(self, start: int, stop: int) -> bool:
         """Say whether these bars can be appended: what happened in them is not too much to send and mark."""
+        if self.rests.stale(stop, resting=self.head.status != "playing"):
+            return False
         return len(self.tape.events.between(start, stop)) <= EVENTS
 
     def append(self, start: int, stop: int) -> dict[str, Any]:
@@ -54,6 +58,7 @@ class Windows:
         events = self.tape.frame(start, stop).events
         message: dict[str, Any] = {"type": "frame", "reset": False} | self._columns(start, stop, self.bucket)
         message |= self._drawdown(start // self.bucket * self.bucket, stop, self.bucket)
+        message |= self.rests.appended(start // self.bucket * self.bucket, stop, self.bucket)
         message["events"] = [protocol.event(self.tape.bars.time, event) for event in events]
         if any(event.kind not in _QUIET for event in events):
             message |= self._standing(stop)
@@ -66,7 +71,7 @@ class Windows:
         stop = self.head.bar
         start = max(0, -(-stop // bucket) - CANDLES) * bucket
         message: dict[str, Any] = {"type": "frame", "reset": True} | self._columns(start, stop, bucket)
-        message |= self._drawdown(start, stop, bucket)
+        message |= self._drawdown(start, stop, bucket) | self.rests.window(start, stop, bucket)
         return message | self._happened(start, stop) | self._standing(stop) | self._place(stop)
 
     def stretch(self, first: int, last: int) -> dict[str, Any]:
@@ -78,7 +83,8 @@ class Windows:
             bucket *= 2  # an edge cuts a bucket
         start = start // bucket * bucket
         message: dict[str, Any] = {"type": "window"} | self._columns(start, stop, bucket)
-        return message | self._drawdown(start, stop, bucket) | self._happened(start, stop)
+        message |= self._drawdown(start, stop, bucket) | self.rests.window(start, stop, bucket)
+        return message | self._happened(start, stop)
 
     def _columns(self, start: int, stop: int, bucket: int) -> dict[str, Any]:
         tape = self.tape

@@ -16,6 +16,8 @@ export class Candles {
     this.live = true; // ends at the playhead and grows with it
     this.columns = Object.fromEntries(OHLCV.map((name) => [name, []]));
     this.equity = [];
+    this.low = []; // equity at worst and at best, where trades are ambiguous; else null
+    this.high = [];
     this.drawdown = []; // percent, deepest within the candle
     this.values = this.names.map(() => []);
     this.touched();
@@ -39,6 +41,8 @@ export class Candles {
     this.live = live;
     for (const name of OHLCV) this.columns[name] = frame[name].slice();
     this.equity = frame.equity.slice();
+    this.low = edge(frame.equity_low, this.count);
+    this.high = edge(frame.equity_high, this.count);
     this.values = this.names.map((name) => (frame.indicators[name] ?? []).slice());
     this.drawdown = frame.drawdown.slice();
     while (this.count > 2 * this.limit) this.coarsen(this.bucket * 2);
@@ -85,6 +89,8 @@ export class Candles {
   push(frame, i) {
     for (const name of OHLCV) this.columns[name].push(frame[name][i]);
     this.equity.push(frame.equity[i]);
+    this.low.push(frame.equity_low?.[i] ?? null);
+    this.high.push(frame.equity_high?.[i] ?? null);
     this.drawdown.push(frame.drawdown[i]);
     this.names.forEach((name, n) => this.values[n].push(frame.indicators[name]?.[i] ?? null));
     this.changed = Math.min(this.changed, this.count - 1);
@@ -109,17 +115,21 @@ export class Candles {
   // A candle's equity and indicators are those of its last bar.
   follow(frame, i, at) {
     this.equity[at] = frame.equity[i];
+    this.low[at] = frame.equity_low?.[i] ?? null;
+    this.high[at] = frame.equity_high?.[i] ?? null;
     this.names.forEach((name, n) => (this.values[n][at] = frame.indicators[name]?.[i] ?? null));
   }
 
   // Draw `bucket` bars a candle from now on; a multiple of the present one.
   coarsen(bucket) {
-    const old = { ...this.columns, equity: this.equity, drawdown: this.drawdown, values: this.values };
+    const old = { ...this.columns, equity: this.equity, worst: this.low, best: this.high, drawdown: this.drawdown, values: this.values };
     const count = this.count;
     const from = this.bucket;
     const first = bucketStart(this.first, from);
     this.columns = Object.fromEntries(OHLCV.map((name) => [name, []]));
     this.equity = [];
+    this.low = [];
+    this.high = [];
     this.drawdown = [];
     this.values = this.names.map(() => []);
     this.bucket = bucket;
@@ -131,6 +141,8 @@ export class Candles {
         group = start;
         for (const name of OHLCV) this.columns[name].push(old[name][i]);
         this.equity.push(old.equity[i]);
+        this.low.push(old.worst[i]);
+        this.high.push(old.best[i]);
         this.drawdown.push(old.drawdown[i]);
         this.values.forEach((column, n) => column.push(old.values[n][i]));
         continue;
@@ -141,6 +153,8 @@ export class Candles {
       close[at] = old.close[i];
       volume[at] += old.volume[i];
       this.equity[at] = old.equity[i];
+      this.low[at] = old.worst[i];
+      this.high[at] = old.best[i];
       this.drawdown[at] = deeper(this.drawdown[at], old.drawdown[i]);
       this.values.forEach((column, n) => (column[at] = old.values[n][i]));
     }
@@ -150,7 +164,7 @@ export class Candles {
   trim() {
     const drop = this.count - this.limit;
     if (drop <= 0) return;
-    for (const column of [...Object.values(this.columns), this.equity, this.drawdown, ...this.values]) column.splice(0, drop);
+    for (const column of [...Object.values(this.columns), this.equity, this.low, this.high, this.drawdown, ...this.values]) column.splice(0, drop);
     this.first = bucketStart(this.first, this.bucket) + drop * this.bucket;
     this.touched();
   }
@@ -172,6 +186,10 @@ export class Candles {
   logicalOfBar(bar) {
     return (bar - bucketStart(this.first, this.bucket)) / this.bucket;
   }
+}
+
+function edge(values, count) {
+  return values?.slice() ?? new Array(count).fill(null);
 }
 
 function bucketStart(bar, bucket) {

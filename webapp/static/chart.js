@@ -1,10 +1,15 @@
 // chart.js: draws candles and marks with the chart library; the only module that knows it.
 // The panes come from the set-up script that lightweight-charts-python wrote; feeding them is ours.
+import { EquityBand } from "./equityband.js";
 import { TradeLines } from "./tradelines.js";
 import { decimalsFor } from "./format.js";
 
 const RIGHT = 5; // empty candles kept to the right of the newest
 const NEW_BARS = 40; // up to so many changed candles are updates; more are one setData
+const LETTER = 6; // px, about, of a mark's text
+const GAP = 8; // px between two texts
+const LINE = 15; // px of height of a text
+const BESIDE = 26; // px from a candle to the middle of its text
 const MAX_LINES = 24; // labelled price lines at once
 
 export async function loadSetup(address, shape) {
@@ -62,6 +67,8 @@ export class Chart {
     this.range = null;
     this.tradeLines = new TradeLines();
     this.candles.attachPrimitive(this.tradeLines);
+    this.band = new EquityBand();
+    this.equity.attachPrimitive(this.band);
     this.prepare();
   }
 
@@ -73,7 +80,7 @@ export class Chart {
         timeScale: { shiftVisibleRangeOnNewBar: false, visible: pane === this.panes.at(-1), rightOffset: RIGHT,
           tickMarkFormatter: (time, kind) => this.clock.tick(time, kind), lockVisibleTimeRangeOnResize: true },
         localization: { timeFormatter: (time) => this.clock.text(time), locale: "en-GB" },
-        rightPriceScale: { minimumWidth: 72, borderVisible: false },
+        rightPriceScale: { minimumWidth: 72, borderVisible: false, entireTextOnly: true },
         handleScale: { axisPressedMouseMove: { time: true, price: true } },
       });
       pane.api.timeScale().subscribeVisibleLogicalRangeChange((range) => this.ranged(pane, range));
@@ -123,7 +130,7 @@ export class Chart {
     this.colors = {
       volumeUp: token("--volume-up"), volumeDown: token("--volume-down"),
       entry: token("--mark-entry"), exit: token("--mark-exit"), gain: token("--gain-line"), loss: token("--loss-line"),
-      sl: token("--loss-line"), tp: token("--gain-line"), order: token("--mark-order"),
+      sl: token("--loss-line"), tp: token("--gain-line"), order: token("--mark-order"), peek: token("--alarm"), band: token("--band"),
     };
     for (const pane of this.panes) {
       pane.api.applyOptions({
@@ -166,9 +173,18 @@ export class Chart {
     data.changed = data.count;
     this.data = data;
     this.marks = marks;
+    this.band.show(data, this.colors.band);
     this.align();
     this.mark();
     this.priceLines();
+  }
+
+  xOf(index) {
+    return this.price.api.timeScale().logicalToCoordinate(index);
+  }
+
+  get plotWidth() {
+    return this.price.api.timeScale().width();
   }
 
   precision(decimals) {
@@ -350,11 +366,40 @@ export class Chart {
       const group = groups.get(key) ?? groups.set(key, { at, buys, events: [] }).get(key);
       group.events.push(event);
     }
-    const visible = [...groups.values()].filter(({ at }) => at >= range.from && at <= range.to).length;
-    const worded = visible * 46 < this.width; // texts only while they do not run into each other
-    this.candles.setMarkers([...groups.entries()].sort(([a], [b]) => a - b).map(([, group]) => this.marker(data, group, worded)));
+    const peeks = this.peeks(data, from, to);
+    const sorted = [...groups.entries()].sort(([a], [b]) => a - b).map(([, group]) => group);
+    const worded = this.worded(sorted, data, this.width / span);
+    const trades = sorted.map((group) => this.marker(data, group, worded.has(group)));
+    this.candles.setMarkers([...peeks, ...trades].sort((a, b) => a.time - b.time));
     this.tradeLines.show(marks.within(data.barAt(from), data.barAt(to), data.last), data);
     this.on.marked?.();
+  }
+
+  // The marks whose text has room: from the newest back, none that would run into one that was chosen.
+  worded(groups, data, spacing) {
+    const taken = [];
+    const chosen = new Set();
+    for (const group of [...groups].reverse()) {
+      const half = (describe(group.events, this.decimals).length * LETTER + GAP) / 2;
+      const x = group.at * spacing;
+      const price = group.buys ? data.columns.low[group.at] : data.columns.high[group.at];
+      const y = (this.candles.priceToCoordinate(price) ?? 0) + (group.buys ? BESIDE : -BESIDE);
+      if (taken.slice(-6).some((other) => Math.abs(x - other.x) < half + other.half && Math.abs(y - other.y) < LINE)) continue;
+      taken.push({ x, y, half });
+      chosen.add(group);
+    }
+    return chosen;
+  }
+
+  // Where the look-ahead proof found something: a word on the first of neighbours, a dot on the others.
+  peeks(data, from, to) {
+    const places = new Map();
+    for (const [bar, text] of this.marks.peeks) {
+      const at = data.indexOf(bar);
+      if (at >= from && at <= to && bar <= data.last) places.set(at, text);
+    }
+    return [...places].map(([at, text]) => ({ time: data.columns.time[at], position: "aboveBar", shape: "circle",
+      color: this.colors.peek, size: 0.6, text: places.get(at - 1) === text ? "" : text }));
   }
 
   marker(data, { at, buys, events }, worded) {

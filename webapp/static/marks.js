@@ -13,6 +13,8 @@ export class Marks {
     this.orders = [];
     this.thinned = { events: 0, trades: 0 };
     this.ticks = new Set(); // bars with a trade event, of all that was played
+    this.faults = new Map(); // bar and kind -> what is wrong with the data there
+    this.peeks = new Map(); // bar -> what the look-ahead proof found there
     this.version = 0;
   }
 
@@ -20,6 +22,7 @@ export class Marks {
   reset(frame) {
     this.events.clear();
     this.trades.clear();
+    this.faults.clear();
     this.thinned = frame.thinned ?? { events: 0, trades: 0 };
     this.take(frame);
     this.version += 1;
@@ -28,6 +31,7 @@ export class Marks {
   // Add a frame's events; returns the new ones.
   take(frame) {
     const fresh = [];
+    for (const fault of frame.faults ?? []) this.faults.set(`${fault.bar} ${fault.kind}`, fault);
     for (const event of frame.events ?? []) {
       if (!TRADED.has(event.kind)) {
         fresh.push(event);
@@ -45,6 +49,11 @@ export class Marks {
     return fresh;
   }
 
+  peek(marks) {
+    this.peeks = new Map(marks.map(({ bar, text }) => [bar, text]));
+    this.version += 1;
+  }
+
   // Only the scrubber looks at bars that are not on the chart.
   addTicks(frame) {
     for (const event of frame.events ?? []) if (TRADED.has(event.kind)) this.ticks.add(event.bar_number);
@@ -56,6 +65,7 @@ export class Marks {
       if (event.bar_number >= first) break; // events are in the order of their bars
       this.events.delete(number);
     }
+    for (const [key, { bar }] of this.faults) if (bar < first) this.faults.delete(key);
     for (const [id, trade] of this.trades) if (trade.exit_bar < first) this.trades.delete(id);
   }
 

@@ -2,6 +2,7 @@
 import { Announcer } from "./announce.js";
 import { Candles } from "./candles.js";
 import { Chart, loadSetup, shapeOf } from "./chart.js";
+import { Faults } from "./faults.js";
 import { Clock, decimalsFor } from "./format.js";
 import { listen } from "./keys.js";
 import { Legend } from "./legend.js";
@@ -177,6 +178,7 @@ class Player {
     this.chart.total = this.total;
     this.chart.holdFrom(this.base);
     this.legend = new Legend(this.element.querySelector("[data-legends]"), this.chart, this.clock);
+    this.faults = new Faults(this.element.querySelector("[data-faults]"), this.chart);
     this.view = new View(this);
     this.schedule();
   }
@@ -214,6 +216,15 @@ class Player {
     this.numbers = numbers;
     this.panels.show(html ?? {});
     if (numbers.bar_number === this.candles.last) this.hold(numbers.buy_hold_pct);
+    this.schedule();
+  }
+
+  on_proof({ state, text, html, marks }) {
+    this.panels.show(html);
+    this.element.querySelector("[data-proof]").dataset.state = state;
+    this.marks?.peek(marks);
+    if (state === "red" && !this.peeks) this.announcer.end(text);
+    this.peeks = state === "red";
     this.schedule();
   }
 
@@ -348,6 +359,7 @@ class Player {
     if (this.chart && this.candles.count + this.candles.replaced) {
       this.chart.paint(this.candles, this.marks, this.decimals ?? 2);
       this.legend.paint(this.candles);
+      this.faults.paint(this.candles, this.marks.faults);
     }
     this.transport.paint();
     this.acknowledge();

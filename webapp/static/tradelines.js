@@ -1,5 +1,6 @@
 // tradelines.js: the line from entry to exit of each trade, drawn on the chart's own canvas (a series primitive).
 const OPEN_DASH = [4, 4];
+const HATCH = 5; // px between two strokes
 
 export class TradeLines {
   constructor() {
@@ -29,8 +30,8 @@ export class TradeLines {
     this.data = data;
     const closes = data.columns.close;
     this.segments = [
-      ...closed.map((trade) => ({ id: trade.trade, from: trade.entry_bar, to: trade.exit_bar, entry: trade.entry_price, exit: trade.exit_price, won: trade.pnl >= 0 })),
-      ...open.map((trade) => ({ id: trade.trade, from: trade.entry_bar, live: true, entry: trade.entry_price, long: trade.side === "long" })),
+      ...closed.map((trade) => ({ id: trade.trade, from: trade.entry_bar, to: trade.exit_bar, entry: trade.entry_price, exit: trade.exit_price, won: trade.pnl >= 0, doubtful: trade.ambiguous })),
+      ...open.map((trade) => ({ id: trade.trade, from: trade.entry_bar, live: true, entry: trade.entry_price, long: trade.side === "long", doubtful: trade.ambiguous })),
     ];
     this.closes = closes;
     this.requestUpdate?.();
@@ -65,6 +66,7 @@ export class TradeLines {
     context.strokeStyle = won ? this.gain : this.loss;
     context.globalAlpha = lit || this.lit === null ? 1 : 0.35;
     context.lineWidth = lit ? 4 : 1.5;
+    if (segment.doubtful) hatch(context, x1, y1, x2, y2);
     context.setLineDash(segment.live ? OPEN_DASH : []);
     context.beginPath();
     context.moveTo(x1, y1);
@@ -79,4 +81,24 @@ export class TradeLines {
       context.fill();
     }
   }
+}
+
+// A trade whose outcome no bar tells: its whole box is hatched, in the colour of its line.
+function hatch(context, x1, y1, x2, y2) {
+  const [left, right] = [Math.min(x1, x2) - 3, Math.max(x1, x2) + 3];
+  const [top, bottom] = [Math.min(y1, y2) - 3, Math.max(y1, y2) + 3];
+  context.save();
+  context.beginPath();
+  context.rect(left, top, right - left, bottom - top);
+  context.clip();
+  context.setLineDash([]);
+  context.lineWidth = 1;
+  context.globalAlpha *= 0.55;
+  context.beginPath();
+  for (let x = left - (bottom - top); x < right; x += HATCH) {
+    context.moveTo(x, bottom);
+    context.lineTo(x + bottom - top, top);
+  }
+  context.stroke();
+  context.restore();
 }

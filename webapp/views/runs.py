@@ -8,8 +8,8 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from engine.errors import ConfigError, DataError
-from webapp import panels, replay, runs, services
+from engine.errors import ConfigError, DataError, EngineError
+from webapp import panels, proofs, replay, runs, services
 from webapp.backtest_form import Form, flat, nested, read
 from webapp.errors import wants_fragment
 from webapp.forms import Invalid
@@ -62,6 +62,22 @@ def stats(id: str) -> ResponseReturnValue:
 def trades(id: str) -> ResponseReturnValue:
     """Return the trades of a run as they stood at bar `?bar=`, else as far as it was played, in the order `?sort=`."""
     return _panel(id, "trades", "Trades")
+
+
+@bp.get("/<id>/proof")
+def proof(id: str) -> ResponseReturnValue:
+    """Return how far the look-ahead proof of a run is, and what it has found on the bars that were played."""
+    run = services().store.run(id)
+    try:
+        told = proofs.shown(services().proofs.of(services(), run).report(), run.played)
+    except EngineError as error:
+        told = proofs.failed(error)
+    parts = {name: Markup(html) for name, html in proofs.render(told).items()}  # our own templates made it
+    vary = {"Vary": "HX-Request"}
+    if wants_fragment():
+        return Markup("").join(parts.values()), 200, vary
+    content = {"title": "Does it know its future?", "name": "findings", "html": parts["findings"]}
+    return render_template("panel.html", run=run, bar=run.played, **content), 200, vary
 
 
 def again_url(run: Run) -> str:
