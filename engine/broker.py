@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import copysign, inf
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ class SimBroker(Matching):
         sl = float(sl) if sl else None
         tp = float(tp) if tp else None
         self._orders_placed += 1
-        order = Order(self, self._orders_placed, sign * size, limit, stop, sl, tp, tag)
+        order = Order(self, self._orders_placed, size if sign > 0 else -size, limit, stop, sl, tp, tag)
         if (sl is not None or tp is not None) and (reason := self._contradiction(order)):
             if self.rule(rules.CONTRADICTORY_LEVELS) == "raise":
                 raise ValueError(reason)
@@ -152,7 +152,7 @@ class SimBroker(Matching):
         if self.rule.compat:
             for trade in reversed(self.open_trades):
                 trade.close()
-            self.meet(bar)
+            self.meet(bar, self.bars.low.item(bar), self.bars.high.item(bar))
             return
         if self._queue or self.open_trades:
             self.rule.touched.add(rules.FINALIZE_OPEN.name)
@@ -164,11 +164,13 @@ class SimBroker(Matching):
 
     def _contradiction(self, order: Order) -> str | None:
         """Return why the order's levels cannot all be meant, None when they can."""
+        size = order.size
         price = order.limit or order.stop
         if price is None:
-            price = self.last_price * (1 + copysign(self.spread, order.size))
-        low, high = (order.sl, order.tp) if order.size > 0 else (order.tp, order.sl)
-        if (-inf if low is None else low) < price < (inf if high is None else high):
+            last = self._close_at(self._clock.base + self._clock.at - 1)
+            price = last * (1 + self.spread if size > 0 else 1 - self.spread)
+        low, high = (order.sl, order.tp) if size > 0 else (order.tp, order.sl)
+        if (low is None or low < price) and (high is None or price < high):
             return None
         below, above = ("stop-loss", "take-profit") if order.size > 0 else ("take-profit", "stop-loss")
         return (

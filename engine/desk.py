@@ -25,6 +25,15 @@ _PLACED_AS = (None, None, "sl", "tp")  # by role
 class Desk:
     """What matching and the strategy's side of the broker share."""
 
+    # A dictionary of so many names is read more slowly; the classes below have one all the same, for whoever hooks in.
+    __slots__ = (
+        "_again", "_at_open", "_bar", "_cells", "_chance", "_changed", "_clock", "_close_at", "_high",
+        "_last_close", "_ledger", "_log", "_low", "_open", "_open_at", "_orders_placed",
+        "_queue", "_ruin_price", "_started", "_trades_opened", "_write", "account", "bars", "cash", "close_price",
+        "closed_trades", "commission", "exclusive_orders", "hedging", "hi", "lo", "open_trades", "position",
+        "position_size", "ruined", "rule", "signals", "slippage", "spread", "tape", "trade_on_close",
+    )  # fmt: skip
+
     def __init__(
         self,
         bars: Bars,
@@ -54,9 +63,7 @@ class Desk:
         if not 0 <= spread < 1:
             raise ConfigError(f"Spread is {spread}. Enter a fraction from 0 up to 1.", field="spread")
         self.bars = bars
-        self._open_at, self._high_at, self._low_at, self._close_at = (
-            column.item for column in (bars.open, bars.high, bars.low, bars.close)
-        )
+        self._open_at, self._close_at = bars.open.item, bars.close.item
         self.tape = tape
         self.rule = Rulebook(compat)
         self.commission = commission_function(commission)
@@ -88,7 +95,7 @@ class Desk:
         self.close_price = 0.0
         self._write = tape.events.write
         self._ledger = tape.ledger
-        self._log, self._places, self._cells = tape.events.log, tape.events.places, tape.events.cells
+        self._log, self._cells = tape.events.log, tape.events.cells
         self._started = False
 
     @property
@@ -101,21 +108,25 @@ class Desk:
         return sum(trade.size * price - trade.size * trade.entry_price for trade in self.open_trades)
 
     def _enqueue(self, order: Order, front: bool = False) -> None:
-        clock, cells = self._clock, self._cells
+        clock, cells, trade = self._clock, self._cells, order.trade
         bar = clock.base + clock.at - 1 if self._started else 0
         order.row = len(cells)
-        cells += self._row(order, _PLACED_AS[order.role])
         self._log.append(bar << SHIFT | PLACED)
-        self._places.append(order.row)
+        if trade is None:
+            cells += (order.id, None, order.size, order.limit, order.stop, order.sl, order.tp, order.tag, None)
+        else:
+            cells += self._row(order, _PLACED_AS[order.role])
         self._queue.add(order, front)
         self.lo = inf
 
     def _end(self, order: Order, kind: int, state: str, reason: str) -> None:
         """Write how an order ended without a (further) fill."""
+        clock, trade = self._clock, order.trade
+        bar = clock.base + clock.at - 1 if self._started else 0
         self._queue.discard(order)
         order.state, order.reason = state, reason
-        self._write(self.bar, kind, self._row(order, reason))
-        trade = order.trade
+        self._log.append(bar << SHIFT | kind)
+        self._cells += self._row(order, reason)
         if trade is not None and trade.exit_bar is None:
             if trade._sl_order is order:
                 trade._sl_order = trade._sl = None

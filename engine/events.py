@@ -48,36 +48,43 @@ class Event(NamedTuple):
     fill_bar: int | None = None
 
 
-# What one write of the broker stands for: a fill that opens a trade, that closes one, that closes a part of one.
-ENTERED, LEFT, LEFT_PART = range(14, 17)
-_STANDS_FOR = {ENTERED: (FILLED, OPENED, ENTRY), LEFT: (FILLED, CLOSED, EXIT), LEFT_PART: (FILLED, REDUCED, EXIT)}
-_COUNTS = np.array([len(_STANDS_FOR.get(entry, (entry,))) for entry in range(17)])
-_KINDS = np.array([kind for entry in range(17) for kind in _STANDS_FOR.get(entry, (entry,))])
+# What one write of the broker stands for: a fill that opens a trade, that closes one, that closes a part of one; and an
+# order that becomes active with a row of its own, instead of the place of the row that it was placed with.
+ENTERED, LEFT, LEFT_PART, ACTIVE_ROW = range(14, 18)
+_STANDS_FOR = {
+    ENTERED: (FILLED, OPENED, ENTRY),
+    LEFT: (FILLED, CLOSED, EXIT),
+    LEFT_PART: (FILLED, REDUCED, EXIT),
+    ACTIVE_ROW: (ACTIVE,),
+}
+_COUNTS = np.array([len(_STANDS_FOR.get(entry, (entry,))) for entry in range(18)])
+_KINDS = np.array([kind for entry in range(18) for kind in _STANDS_FOR.get(entry, (entry,))])
 _FIRST_KIND = np.cumsum(_COUNTS) - _COUNTS  # where in _KINDS those of an entry begin
 SHIFT, ENTRY_MASK = 5, 31
 
 EXIT_FEE = 13  # the cell in which a LEFT row has the fee of the exit alone, after those of its CLOSED row
 _WIDTHS = [{FILLED: 13, RUIN: 1, LOG: 1}.get(kind, 13 if OPENED <= kind <= EXIT else 9) for kind in range(len(KINDS))]
+_CELLS = np.array([*_WIDTHS, 13, 14, 14, 9])  # of an entry
+_CELLS[ACTIVE] = 1
 
 
 class Events(Sequence[Event]):
     """The events of a tape.
 
     Most events of a long run are never looked at. So the broker writes entries, each a number in `log` (bar * 32 +
-    kind), and in `places` where its row begins in `cells`; a fill is one entry that stands for three events. A row of
-    its own for each would be one more thing for the garbage collector to look through.
+    kind) and a row in `cells`, where the rows follow each other; a fill is one entry that stands for three events. A
+    row of its own for each would be one more thing for the garbage collector to look through.
     """
 
-    __slots__ = ("_codes", "_entries", "_made", "cells", "log", "places")
+    __slots__ = ("_codes", "_entries", "_places", "cells", "log")
 
     def __init__(self) -> None:
         self.log = array("q")
-        self.places = array("q")
         self.cells: list[Any] = []
         self._start()
 
     def _start(self) -> None:
-        self._made = 0  # entries that `_codes` and `_entries` have
+        self._places = array("q", [0])  # where the row of each entry begins, and the next one will
         self._codes = array("q")  # of each event: bar * 16 + kind
         self._entries = array("q")  # which entry stands for it
 
@@ -89,35 +96,42 @@ class Events(Sequence[Event]):
         orders, `(reason,)` for RUIN and LOG. An ENTERED entry has the row of its three events, a LEFT or LEFT_PART one
         that of CLOSED or REDUCED and then the commission of the exit.
         """
-        self.log.append(bar << SHIFT | kind)
-        self.places.append(len(self.cells))
+        self.log.append(bar << SHIFT | (ACTIVE_ROW if kind == ACTIVE else kind))
         self.cells += row
+
+    @property
+    def places(self) -> array[int]:
+        """Return where in `cells` the row of each entry begins, and after the last one where the next will."""
+        known = len(self._places) - 1
+        if known < len(self.log):
+            entries = np.array(self.log[known:], dtype=np.int64) & ENTRY_MASK
+            self._places.frombytes((np.cumsum(_CELLS[entries]) + self._places[-1]).tobytes())
+        return self._places
 
     @property
     def codes(self) -> array[int]:
         """Return each event's bar * 16 + kind, ascending by bar."""
-        if self._made < len(self.log):
-            self._make_codes()
+        known = self._entries[-1] + 1 if self._entries else 0
+        if known < len(self.log):
+            log = np.array(self.log[known:], dtype=np.int64)
+            entries = log & ENTRY_MASK
+            counts = _COUNTS[entries]
+            which = np.repeat(np.arange(len(log)), counts)
+            position = np.arange(len(which)) - (np.cumsum(counts) - counts)[which]
+            kinds = _KINDS[_FIRST_KIND[entries][which] + position]
+            self._codes.frombytes(((log >> SHIFT)[which] << 4 | kinds).tobytes())
+            self._entries.frombytes((which + known).tobytes())
         return self._codes
-
-    def _make_codes(self) -> None:
-        first, self._made = self._made, len(self.log)
-        log = np.array(self.log[first:], dtype=np.int64)
-        entries = log & ENTRY_MASK
-        counts = _COUNTS[entries]
-        which = np.repeat(np.arange(len(log)), counts)
-        position = np.arange(len(which)) - (np.cumsum(counts) - counts)[which]
-        kinds = _KINDS[_FIRST_KIND[entries][which] + position]
-        self._codes.frombytes(((log >> SHIFT)[which] << 4 | kinds).tobytes())
-        self._entries.frombytes((which + first).tobytes())
 
     def row(self, number: int) -> tuple[Any, ...]:
         """Return the row of one event; see `write`."""
         kind = self.codes[number] & 15
         entry = self._entries[number]
-        place, cells = self.places[entry], self.cells
+        place, cells, written = self.places[entry], self.cells, self.log[entry] & ENTRY_MASK
+        if written == ACTIVE:
+            place = cells[place]
         row = tuple(cells[place : place + _WIDTHS[kind]])
-        if kind == FILLED and self.log[entry] & ENTRY_MASK >= LEFT:
+        if kind == FILLED and written in (LEFT, LEFT_PART):
             order, trade, size, price, _, _, _, _, tag, reason, _, cost, fill_bar = row
             fee = cells[place + EXIT_FEE]
             return (order, trade, -size, price, fee, None, None, None, tag, reason, False, cost, fill_bar)

@@ -35,11 +35,11 @@ class Ledger:
 
     def equity(self, close: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Return equity at the close of bars `start` up to `stop`."""
-        cash, position, cost = self._spread(start, stop, self.cashes, self.positions, self.costs)
-        position *= close[start:stop]
-        position -= cost
-        position += cash
-        return position
+        value = self.position(start, stop)
+        value *= close[start:stop]
+        value -= self._spread(start, stop, self.costs)[0]  # one column at a time: each is as long as the bars
+        value += self._spread(start, stop, self.cashes)[0]
+        return value
 
     def cash(self, start: int, stop: int) -> np.ndarray:
         """Return the money outside the market after each bar."""

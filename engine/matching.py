@@ -18,6 +18,7 @@ from engine.events import (
     RUIN,
     SHIFT,
 )
+from engine.order_queue import by_place
 from engine.orders import STOP_LOSS, TAKE_PROFIT, WAITING, Order
 from engine.sizing import too_dear, too_little
 from engine.trades import Trade
@@ -35,11 +36,10 @@ class Matching(Desk):
     one bar touches a trade's stop and its target the stop wins: bars cannot tell, so the worse counts.
     """
 
-    def meet(self, bar: int) -> bool:
+    def meet(self, bar: int, low: float, high: float) -> bool:
         """Let the orders meet a bar; return whether the account is ruined by its close."""
-        self._bar = bar
-        self._open, self._high = self._open_at(bar), self._high_at(bar)
-        self._low, self.close_price = self._low_at(bar), self._close_at(bar)
+        self._bar, self._low, self._high = bar, low, high
+        self._open, self.close_price = self._open_at(bar), self._close_at(bar)
         if self.trade_on_close:
             self._last_close = self._close_at(bar - 1)
         self._pass(self._due())
@@ -54,21 +54,22 @@ class Matching(Desk):
             self._expire()
         found: list[Order] = []
         if queue.fresh:
-            code, log, places = self._bar << SHIFT | ACTIVE, self._log, self._places
+            code, log, cells = self._bar << SHIFT | ACTIVE, self._log, self._cells
             for order in queue.fresh:
                 if order.state is not WAITING:
                     continue
-                if not order.active:
-                    order.active = True
-                    log.append(code)
-                    places.append(order.row)
+                order.active = True
+                log.append(code)
+                cells.append(order.row)
                 if order.limit is None and order.stop is None:
                     found.append(order)
                 elif order._trigger is None:
                     queue.watch(order)
             queue.fresh = []
-        if queue.below or queue.above or len(found) > 1:
-            queue.add_due(found, self._low, self._high)
+        if queue.reached(self._low, self._high):
+            queue.add_reached(found, self._low, self._high)
+        if len(found) > 1:
+            found.sort(key=by_place)
         return found
 
     def _expire(self) -> None:
@@ -192,10 +193,9 @@ class Matching(Desk):
         closed = trade if whole else trade._split(size, entry_fee)
         sl, tp = (trade._sl, trade._tp) if whole else (None, None)
         self._log.append(self._bar << SHIFT | (LEFT if whole else LEFT_PART))
-        self._places.append(len(self._cells))
         self._cells += (
-            order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous, lost * units,
-            bar, exit_fee,
+            order, trade.id, size, price, fees, gain - fees, sl, tp, trade.tag, reason, trade.ambiguous,
+            lost * units if lost else 0.0, bar, exit_fee,
         )  # fmt: skip
         closed.exit_price, closed.exit_bar, closed._fees = price, bar, fees
         self.closed_trades.append(closed)
@@ -266,10 +266,9 @@ class Matching(Desk):
         self.position_size += size
         self._changed = True
         self._log.append(self._bar << SHIFT | ENTERED)
-        self._places.append(len(self._cells))
         self._cells += (
             order.id, trade.id, size, price, fee, None, order.sl, order.tp, order.tag, None, trade.ambiguous,
-            lost * abs(size), bar,
+            lost * abs(size) if lost else 0.0, bar,
         )  # fmt: skip
         if order.tp is not None:
             self._place_guard(trade, TAKE_PROFIT, order.tp)
@@ -302,13 +301,15 @@ class Matching(Desk):
 
     def _place_guard(self, trade: Trade, role: int, price: float) -> None:
         self._orders_placed += 1
-        stop, limit = (price, None) if role == STOP_LOSS else (None, price)
-        order = Order(self, self._orders_placed, -trade.size, limit, stop, None, None, trade.tag, role, trade)  # type: ignore[arg-type]
+        number, size, tag = self._orders_placed, -trade.size, trade.tag
         if role == STOP_LOSS:
+            order = Order(self, number, size, None, price, None, None, tag, role, trade)  # type: ignore[arg-type]
             trade._sl_order, trade._sl = order, price
+            self._enqueue(order, front=True)
         else:
+            order = Order(self, number, size, price, None, None, None, tag, role, trade)  # type: ignore[arg-type]
             trade._tp_order, trade._tp = order, price
-        self._enqueue(order, front=role == STOP_LOSS)
+            self._enqueue(order)
 
     # After the orders.
 
@@ -317,7 +318,8 @@ class Matching(Desk):
         trades, size, cash = self.open_trades, self.position_size, self.cash
         if self._changed:
             self._changed = False
-            cost = sum([trade.size * trade.entry_price for trade in trades])
+            costs = [trade.size * trade.entry_price for trade in trades]
+            cost = costs[0] if len(costs) == 1 else sum(costs)
             self._ledger.write(self._bar, cash, size, cost)
             self._ruin_price = (cost - cash) / size if size else None
         elif not trades:
@@ -339,18 +341,19 @@ class Matching(Desk):
 
     def _watch(self) -> None:
         """Set the prices at which the next bar can change anything; near ruin counts, with room for rounding."""
-        queue = self._queue
+        queue, ruin = self._queue, self._ruin_price
         if queue.fresh or queue.expiring:
             self.lo = inf  # every bar's low is below
             return
         lo = -queue.nearest(queue.below) if queue.below else -inf
         hi = queue.nearest(queue.above) if queue.above else inf
-        ruin = self._ruin_price
         if ruin is not None and ruin > 0:
             if self.position_size > 0:
-                lo = max(lo, ruin * (1 + 1e-9))
+                near = ruin * (1 + 1e-9)
+                lo = near if near > lo else lo
             else:
-                hi = min(hi, ruin * (1 - 1e-9))
+                near = ruin * (1 - 1e-9)
+                hi = near if near < hi else hi
         self.lo, self.hi = lo, hi
 
     def _ruin(self) -> None:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from engine.orders import Order
 
 _Entry = tuple[float, int, Order]
-_place = attrgetter("place")
+by_place = attrgetter("place")
 
 
 class OrderQueue:
@@ -38,7 +38,7 @@ class OrderQueue:
     def ordered(self) -> tuple[Order, ...]:
         """Return all waiting orders, first looked at first."""
         if self._ordered is None:
-            self._ordered = tuple(sorted(self._waiting.values(), key=_place))
+            self._ordered = tuple(sorted(self._waiting.values(), key=by_place))
         return self._ordered
 
     def add(self, order: Order, front: bool) -> None:
@@ -84,17 +84,15 @@ class OrderQueue:
             self._clean(heap)
         heappush(heap, entry)
 
-    def add_due(self, found: list[Order], low: float, high: float) -> None:
-        """Add the watched orders that a bar from `low` to `high` can fill to `found`, and stop watching them.
+    def reached(self, low: float, high: float) -> bool:
+        """Return whether a bar from `low` to `high` may reach a watched price."""
+        below, above = self.below, self.above
+        return bool((below and below[0][0] <= -low) or (above and above[0][0] <= high))
 
-        `found` is in queue order then.
-        """
-        if self.below:
-            self._surface(self.below, -low, found)
-        if self.above:
-            self._surface(self.above, high, found)
-        if len(found) > 1:
-            found.sort(key=_place)
+    def add_reached(self, found: list[Order], low: float, high: float) -> None:
+        """Add the watched orders that a bar from `low` to `high` can fill to `found`, and stop watching them."""
+        self._surface(self.below, -low, found)
+        self._surface(self.above, high, found)
 
     @staticmethod
     def _surface(heap: list[_Entry], bound: float, found: list[Order]) -> None:

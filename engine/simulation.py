@@ -179,7 +179,7 @@ class Simulation:
             base, last = clock.base, stop == total and self.finalize_trades
             for at, low, high in zip(range(bar - base + 1, stop - base + 1), lows, highs, strict=True):
                 clock.at = at
-                if (low <= broker.lo or high >= broker.hi) and meet(base + at - 1):
+                if (low <= broker.lo or high >= broker.hi) and meet(base + at - 1, low, high):
                     yield from self._rest(base + at - 1, columns)
                     return
                 try:

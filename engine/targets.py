@@ -143,11 +143,6 @@ class TargetEvents(Events):
         return self._whole().log
 
     @property
-    def places(self) -> array[int]:  # type: ignore[override]
-        """Return where each entry's row begins."""
-        return self._whole().places
-
-    @property
     def cells(self) -> list[Any]:  # type: ignore[override]
         """Return the cells of all rows."""
         return self._whole().cells

@@ -98,7 +98,7 @@ class TradeReader:
         self._read += len(log)
         bars, entries, cells = log >> SHIFT, log & ENTRY_MASK, self._events.cells
         filled, opened, ended = _FILLS[entries], _OPENS[entries], _ENDS[entries]
-        fees = places + np.where(entries >= LEFT, EXIT_FEE, _COMMISSION)
+        fees = places + np.where(_LEFTS[entries], EXIT_FEE, _COMMISSION)
         costs = [_cells(cells, fees[filled]), _cells(cells, places[filled] + _SLIPPAGE)]
         return Changes(
             fill_bar=bars[filled],
@@ -125,15 +125,16 @@ def _among(*kinds: int) -> np.ndarray:
 
 _FILLS, _OPENS = _among(FILLED, ENTERED, LEFT, LEFT_PART), _among(OPENED, ENTERED)
 _ENDS, _WHOLE = _among(CLOSED, REDUCED, LEFT, LEFT_PART), _among(CLOSED, LEFT)
+_LEFTS = _among(LEFT, LEFT_PART)
 
 
 def _since(events: Events, first: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the entries from number `first` on, and where their rows begin; as copies, for both grow."""
-    return np.array(events.log[first:], dtype=np.int64), np.array(events.places[first:], dtype=np.int64)
+    return np.array(events.log[first:], dtype=np.int64), np.array(events.places[first:-1], dtype=np.int64)
 
 
 def _pair(known: dict[int, int], cells: list[Any], opening: np.ndarray, closing: np.ndarray) -> Trades:
-    """Return the trades that the rows at `closing` end; `known` has where earlier ones opened, and gets new ones."""
+    """Return the trades that the rows at `closing` end; `known` has where earlier ones were opened, and gets more."""
     known.update(zip(_cells(cells, opening + _TRADE), opening.tolist(), strict=True))
     ends = _rows(cells, closing.tolist())
     starts = _rows(cells, [known[trade] for trade in ends[_TRADE::_CELLS]])

@@ -213,9 +213,8 @@ def _equity_curve(
         durations = np.full(len(equity), np.nan)
         durations[found.end] = found.depth if compat and _falls_last(found) else found.end - found.peak
     else:
-        durations = np.full(len(equity), np.timedelta64("NaT", "ns"))
+        durations = np.full(len(equity), np.timedelta64("NaT", index.unit))  # type: ignore[attr-defined]
         durations[found.end] = dates.elapsed(found.peak, found.end).astype("timedelta64[ns]")
-        durations = durations.astype(f"timedelta64[{index.unit}]")  # type: ignore[attr-defined]
     columns = {"Equity": equity, "DrawdownPct": drawdown, "DrawdownDuration": durations}
     return pd.DataFrame(columns, index=index, copy=False)
 

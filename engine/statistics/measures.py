@@ -12,6 +12,7 @@ import numpy as np
 from engine.statistics.columns import Trades
 
 NAN = float("nan")
+_BLOCK = 1 << 16  # bars taken at a time
 
 
 class Episodes(NamedTuple):
@@ -129,14 +130,17 @@ def beta(equity: np.ndarray, close: np.ndarray) -> float:
     """Return how equity moves with the market: the covariance of log returns over the market's variance."""
     if len(equity) < 3:
         return NAN
-    ours, market = log_changes(equity), log_changes(close)
+    market = log_changes(close)
     with np.errstate(invalid="ignore"):
-        ours -= ours.mean()
         market -= market.mean()
-        ours *= market
+        # Not ours @ market: that wakes a thread for each core, which costs more than the sums. And since the market's
+        # changes now add up to nothing, those of equity need not: they are made a block at a time.
+        together = sum(
+            float((log_changes(equity[at : at + _BLOCK + 1]) * market[at : at + _BLOCK]).sum())
+            for at in range(0, len(market), _BLOCK)
+        )
         market *= market
-        # Not ours @ market: that wakes a thread for each core, which costs more than the sums.
-        return ratio(float(ours.sum()), float(market.sum()))
+        return ratio(together, float(market.sum()))
 
 
 def bars_in_trades(trades: Trades) -> int:
