@@ -53,8 +53,8 @@ Server to client
     complete   total_bars, metrics (the numbers of stats at the last bar), run; once, the first time the end is reached;
                and `differs` (words for a person) when a replay came to something else than what was recorded.
                A plain client's socket then closes with 1000 (unless `hold`)
-    proof      to frame clients, when there is news: state ("waiting", "checking", "green", "amber", "red", "failed") and
-               text of the look-ahead proof about the bars that were ever played, marks [{bar, text}] for the chart,
+    proof      to frame clients, when there is news: state ("waiting", "checking", "green", "amber", "red", "failed")
+               and text of the look-ahead proof about the bars that were ever played, marks [{bar, text}] for the chart,
                html {proof, findings}
     heartbeat  bar_number; when nothing else was sent for 15 s
     error      code, message, field (null when none is at fault); a strategy's failure also has file (base name), line
