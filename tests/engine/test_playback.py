@@ -66,7 +66,7 @@ class Simulated:
                 raise StrategyError("division by zero", file="mine.py", line=3, bar=bar)
             if bar in self.events:
                 kind = self.events[bar]
-                long = (1, 1, 10, 100.0, 0.0, 0.0, None, None, None, None, False)
+                long = (1, 1, 10, 100.0, 0.0, 0.0, None, None, None, None, False, 0.0, bar)
                 self.tape.events.write(
                     bar, kind, (1, None, 10, None, None, None, None, None, "no") if kind == REJECTED else long
                 )
