@@ -1,4 +1,7 @@
-"""The engine beside backtesting.py and vectorbt: the same work on the same data in the same run."""
+"""The engine beside backtesting.py and vectorbt: the same work on the same data in the same run.
+
+Times are those of the processor, medians of rounds in turns; a run includes its statistics where not said otherwise.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,12 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.kit import seconds, side_by_side, table, timed
+from bench.kit import seconds, side_by_side, table, worked
 from engine import Backtest, Bars, Strategy
 from engine.lib import crossover
 from engine.statistics import final
@@ -114,10 +116,10 @@ def crosses(quick: bool, alone: bool) -> list[tuple[str, ...]]:
         frame = prices(n)
         ours = Backtest(Bars.from_frame(frame), sma_cross(Strategy, crossover), commission=COMMISSION)
         if alone:
-            rows.append((f"SMA cross, {n:,} bars", _rate(n, seconds(ours.run, 3)), "", "", "10 x"))
+            rows.append((f"SMA cross, {n:,} bars", _rate(n, seconds(ours.run, 3, worked)), "", "", "10 x"))
             continue
         theirs, quiet = _theirs(frame, sma_cross, commission=COMMISSION)
-        mine, peer = side_by_side(ours.run, quiet(theirs.run), 3)
+        mine, peer = side_by_side(ours.run, quiet(theirs.run), 3 if n > 100_000 else 7, worked)
         rows.append((f"SMA cross, {n:,} bars", _rate(n, mine), _rate(n, peer), f"{peer / mine:.1f} x", "10 x"))
     return rows
 
@@ -126,8 +128,8 @@ def streaming(quick: bool, alone: bool) -> list[tuple[str, ...]]:
     """Time the same run as a stream of a frame per bar."""
     n = 100_000 if quick else 1_000_000
     test = Backtest(Bars.from_frame(prices(n)), sma_cross(Strategy, crossover), commission=COMMISSION)
-    whole, stream = side_by_side(test.run, lambda: deque(test.stream(), maxlen=0), 5)
-    bare = seconds(lambda: test.simulate().advance(n), 3)
+    whole, stream = side_by_side(test.run, lambda: deque(test.stream(), maxlen=0), 9, worked)
+    bare = seconds(lambda: test.simulate().advance(n), 3, worked)
     return [
         ("as a stream, a frame per bar", _rate(n, stream), f"run() {_rate(n, whole)}", _slower(stream, whole), "+5 %"),
         ("as a stream, statistics left out", _rate(n, stream), f"run() {_rate(n, bare)}", _slower(stream, bare), ""),
@@ -144,9 +146,9 @@ def precomputed(quick: bool, alone: bool) -> list[tuple[str, ...]]:
     down = known & ~above & np.concatenate(([False], above[:-1]))
     targets = np.where(up, 1.0, np.where(down, -1.0, np.nan))
     test = Backtest(Bars.from_frame(frame), Strategy, commission=COMMISSION)
-    first = timed(lambda: test.signals(targets))
+    first = worked(lambda: test.signals(targets))
     if alone:
-        return [(f"signals, {n:,} bars", _time(seconds(lambda: test.signals(targets))), "", "", "4 x")]
+        return [(f"signals, {n:,} bars", _time(seconds(lambda: test.signals(targets), 5, worked)), "", "", "4 x")]
     import vectorbt
 
     close, after = frame.Close.to_numpy(), np.append(frame.Open.to_numpy()[1:], frame.Close.iloc[-1])
@@ -156,8 +158,8 @@ def precomputed(quick: bool, alone: bool) -> list[tuple[str, ...]]:
             close, entries=up, short_entries=down, price=after, fees=COMMISSION, init_cash=10_000, freq="1min"
         )
 
-    warm_up = timed(theirs)
-    mine, peer = side_by_side(lambda: test.signals(targets), theirs, 7)
+    warm_up = worked(theirs)
+    mine, peer = side_by_side(lambda: test.signals(targets), theirs, 9, worked)
     return [
         (f"signals, {n:,} bars", _time(mine), f"vectorbt {_time(peer)}", f"{peer / mine:.1f} x", "4 x"),
         ("their first call", _time(first), f"vectorbt {_time(warm_up)}", "", "50 ms"),
@@ -174,7 +176,7 @@ def buy_and_hold(quick: bool, alone: bool) -> list[tuple[str, ...]]:
         for _ in range(n):
             decide(None)  # type: ignore[arg-type]
 
-    loop, bare = side_by_side(lambda: test.simulate().advance(n), calls, 5)
+    loop, bare = side_by_side(lambda: test.simulate().advance(n), calls, 5, worked)
     overhead = (loop - bare) / n * 1e9
     return [(f"buy and hold, {n:,} bars", _rate(n, loop), "empty next()", f"{overhead:.0f} ns a bar", "150 ns")]
 
@@ -188,12 +190,12 @@ def many_orders(quick: bool, alone: bool) -> list[tuple[str, ...]]:
     """Time a thousand orders that rest; the peer gets few bars, because it needs minutes for more."""
     n = 100_000
     test = Backtest(Bars.from_frame(prices(n)), resting(Strategy))
-    mine = seconds(lambda: test.simulate().advance(n), 3)
+    mine = seconds(lambda: test.simulate().advance(n), 3, worked)
     if alone:
         return [("1,000 resting orders", _rate(n, mine), "", "", "500,000")]
     few = 300
     theirs, quiet = _theirs(prices(few), resting)
-    peer = timed(quiet(theirs.run)) / few * n
+    peer = worked(quiet(theirs.run)) / few * n
     return [("1,000 resting orders", _rate(n, mine), _rate(n, peer), f"{peer / mine:,.0f} x", "500,000 bars/s")]
 
 
@@ -205,7 +207,7 @@ def statistics_(quick: bool, alone: bool) -> list[tuple[str, ...]]:
         simulation = test.simulate()
         simulation.advance(n)
         tape = simulation.tape
-        rows.append((f"statistics, {n:,} bars", _time(seconds(lambda tape=tape: final(tape), 5)), "", "", goal))
+        rows.append((f"statistics, {n:,} bars", _time(seconds(lambda tape=tape: final(tape), 5, worked)), "", "", goal))
     return rows
 
 
@@ -214,7 +216,7 @@ def growth(quick: bool, alone: bool) -> list[tuple[str, ...]]:
     rows = []
     for n in (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000, 10_000_000):
         test = Backtest(Bars.from_frame(prices(n)), sma_cross(Strategy, crossover, size=1), cash=1e8)
-        took = median(timed(test.run) for _ in range(1 if n > 1_000_000 else 3))
+        took = seconds(test.run, 1 if n > 1_000_000 else 3, worked)
         count = len(test.simulation.strategy.closed_trades) if test.simulation else 0
         rows.append((f"growth: {n:,} bars, {count:,} trades", f"{took / n * 1e9:.0f} ns a bar", "", "", "linear"))
     return rows
@@ -259,9 +261,9 @@ def _event_style(name: str, make: Callable[..., type], n: int, alone: bool, goal
     frame = prices(n)
     ours = Backtest(Bars.from_frame(frame), make(Strategy, crossover), commission=COMMISSION)
     if alone:
-        return [(f"{name}, {n:,} bars", _rate(n, seconds(ours.run, 3)), "", "", goal)]
+        return [(f"{name}, {n:,} bars", _rate(n, seconds(ours.run, 3, worked)), "", "", goal)]
     theirs, quiet = _theirs(frame, make, commission=COMMISSION)
-    mine, peer = side_by_side(ours.run, quiet(theirs.run), 3)
+    mine, peer = side_by_side(ours.run, quiet(theirs.run), 3 if n > 100_000 else 7, worked)
     return [(f"{name}, {n:,} bars", _rate(n, mine), _rate(n, peer), f"{peer / mine:.1f} x", goal)]
 
 

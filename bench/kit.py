@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import os
 import platform
@@ -27,22 +28,38 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {packages}"
 
 
-def seconds(work: Callable[[], object], rounds: int = 5) -> float:
-    """Return the median time of `rounds` calls, in seconds."""
-    return statistics.median(timed(work) for _ in range(rounds))
-
-
-def side_by_side(ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 5) -> tuple[float, float]:
-    """Return the median times of both, in seconds. Rounds alternate, so that a busy machine harms both alike."""
-    times = [(timed(ours), timed(theirs)) for _ in range(rounds)]
-    return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
-
-
 def timed(work: Callable[[], object]) -> float:
     """Return how long one call takes, in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def worked(work: Callable[[], object]) -> float:
+    """Return how long the processor works on one call, in seconds: other programs at work count for nothing.
+
+    What earlier calls left to the garbage collector is cleared away first, so that nobody pays for another's.
+    """
+    gc.collect()
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+Clock = Callable[[Callable[[], object]], float]
+
+
+def seconds(work: Callable[[], object], rounds: int = 5, clock: Clock = timed) -> float:
+    """Return the median time of `rounds` calls, in seconds."""
+    return statistics.median(clock(work) for _ in range(rounds))
+
+
+def side_by_side(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 5, clock: Clock = timed
+) -> tuple[float, float]:
+    """Return the median times of both, in seconds. Rounds alternate, so that a busy machine harms both alike."""
+    times = [(clock(ours), clock(theirs)) for _ in range(rounds)]
+    return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
