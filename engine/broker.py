@@ -88,6 +88,7 @@ class SimBroker(Matching):
                 trade.close()
         if good_till is not None:
             order.expires = self._last_bar_until(good_till)
+            self._queue.expiring.append(order)
         if oco is not None:
             self._join(order, oco)
         self._enqueue(order)
@@ -127,7 +128,7 @@ class SimBroker(Matching):
         else:
             order.limit = trade._tp = price
         self._queue.put(order, front=order.role == STOP_LOSS)
-        if order.active:
+        if order._trigger is not None:
             self._queue.watch(order)
             self._watch()
         self._write(self.bar, CHANGED, self._row(order))
@@ -154,7 +155,7 @@ class SimBroker(Matching):
                 trade.close()
             self.meet(bar, self.bars.low.item(bar), self.bars.high.item(bar))
             return
-        if self._queue or self.open_trades:
+        if self._queue.ordered() or self.open_trades:
             self.rule.touched.add(rules.FINALIZE_OPEN.name)
         self._bar, self.close_price = bar, self.last_price  # no order may have met a bar since long
         for trade in reversed(tuple(self.open_trades)):

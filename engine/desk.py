@@ -115,7 +115,10 @@ class Desk:
         if trade is None:
             cells += (order.id, None, order.size, order.limit, order.stop, order.sl, order.tp, order.tag, None)
         else:
-            cells += self._row(order, _PLACED_AS[order.role])
+            cells += (
+                order.id, trade.id, order.size, order.limit, order.stop, trade._sl, trade._tp, order.tag,
+                _PLACED_AS[order.role],
+            )  # fmt: skip
         self._queue.add(order, front)
         self.lo = inf
 

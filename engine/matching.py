@@ -58,12 +58,11 @@ class Matching(Desk):
             for order in queue.fresh:
                 if order.state is not WAITING:
                     continue
-                order.active = True
                 log.append(code)
                 cells.append(order.row)
                 if order.limit is None and order.stop is None:
                     found.append(order)
-                elif order._trigger is None:
+                else:
                     queue.watch(order)
             queue.fresh = []
         if queue.reached(self._low, self._high):
@@ -158,8 +157,10 @@ class Matching(Desk):
                 trade.ambiguous = True
         self._queue.discard(order)
         order.state = "filled"
-        units = min(abs(trade.size), abs(order.size))
-        self._reduce(trade, units, price, bar, order.id, _ENDED_BY[order.role], lost)
+        size, wanted = trade.size, -order.size
+        if size != wanted:
+            size = min(size, wanted) if size > 0 else max(size, wanted)
+        self._reduce(trade, size, price, bar, order.id, _ENDED_BY[order.role], lost)
         if order.group is not None:
             self._one_cancels_others(order)
 
@@ -169,16 +170,16 @@ class Matching(Desk):
         return self._open < order.stop if order.size > 0 else self._open > order.stop
 
     def _reduce(
-        self, trade: Trade, units: float, price: float, bar: int, order: int | None, reason: str, lost: float
+        self, trade: Trade, size: float, price: float, bar: int, order: int | None, reason: str, lost: float
     ) -> None:
-        """Close `units` of a trade at `price`: all of it, or a part that becomes a closed trade of its own."""
+        """Close `size` of a trade at `price`: all of it, or a part that becomes a closed trade of its own."""
         held = trade.size
-        size = units if held > 0 else -units
+        units = size if size > 0 else -size
         if self.trade_on_close:
             bar = self.rule(rules.TOC_NEGATIVE_DURATION, trade.entry_bar, bar)
         rate = self.account.rate
         exit_fee = self.commission(size, price) if rate is None else units * price * rate
-        whole = units == abs(held)
+        whole = size == held
         if whole and rate is not None:
             entry_fee = trade._entry_fee
         else:
@@ -245,9 +246,9 @@ class Matching(Desk):
         for trade in tuple(self.open_trades):
             if (trade.size > 0) == (left > 0):
                 continue
-            units = min(abs(left), abs(trade.size))
-            self._reduce(trade, units, price, bar, order.id, _ENDED_BY[order.role], lost)
-            left += -units if left > 0 else units
+            size = -left if abs(left) <= abs(trade.size) else trade.size
+            self._reduce(trade, size, price, bar, order.id, _ENDED_BY[order.role], lost)
+            left += size
             if not left:
                 break
         return left
@@ -359,7 +360,7 @@ class Matching(Desk):
     def _ruin(self) -> None:
         self._write(self._bar, RUIN, ("the account is worth nothing",))
         for trade in self.rule(rules.BANKRUPT_LEFTOVER, list(self.open_trades)):
-            self._reduce(trade, abs(trade.size), self.close_price, self._bar, None, "ruin", 0.0)
+            self._reduce(trade, trade.size, self.close_price, self._bar, None, "ruin", 0.0)
         for order in self._queue.ordered():
             self._end(order, CANCELLED, "cancelled", "the account is ruined")
         self.cash = 0.0

@@ -6,7 +6,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from operator import attrgetter
 
-from engine.orders import Order
+from engine.orders import WAITING, Order
 
 _Entry = tuple[float, int, Order]
 by_place = attrgetter("place")
@@ -19,12 +19,11 @@ class OrderQueue:
     however many orders rest. Entries of orders that have gone or moved are dropped when they surface.
     """
 
-    __slots__ = ("_back", "_front", "_ordered", "_room", "_waiting", "above", "below", "expiring", "fresh")
+    __slots__ = ("_back", "_front", "_ordered", "_room", "above", "below", "expiring", "fresh")
 
     def __init__(self) -> None:
         self.fresh: list[Order] = []  # placed since they were last looked at
         self.expiring: list[Order] = []
-        self._waiting: dict[int, Order] = {}
         self.below: list[_Entry] = []  # its prices negated: the highest comes first
         self.above: list[_Entry] = []
         self._front = 0
@@ -32,13 +31,13 @@ class OrderQueue:
         self._room = 64
         self._ordered: tuple[Order, ...] | None = ()
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def ordered(self) -> tuple[Order, ...]:
         """Return all waiting orders, first looked at first."""
         if self._ordered is None:
-            self._ordered = tuple(sorted(self._waiting.values(), key=by_place))
+            waiting = [order for order in self.fresh if order.state is WAITING]
+            for heap in (self.below, self.above):
+                waiting += [entry[2] for entry in heap if entry[2]._trigger is entry]
+            self._ordered = tuple(sorted(waiting, key=by_place))
         return self._ordered
 
     def add(self, order: Order, front: bool) -> None:
@@ -48,10 +47,7 @@ class OrderQueue:
         else:
             self._back = order.place = self._back + 1
         self._ordered = None
-        self._waiting[order.id] = order
         self.fresh.append(order)
-        if order.expires is not None:
-            self.expiring.append(order)
 
     def put(self, order: Order, front: bool) -> None:
         """Give an order its place at the end of the queue, or at its front."""
@@ -64,8 +60,7 @@ class OrderQueue:
         self._ordered = None
 
     def discard(self, order: Order) -> None:
-        """Take an order out, if it is in."""
-        self._waiting.pop(order.id, None)
+        """Forget an order that is done with."""
         order._trigger = None
         self._ordered = None
 
@@ -115,4 +110,4 @@ class OrderQueue:
         # A stop that trails every bar leaves an entry behind each time.
         heap[:] = [entry for entry in heap if entry[2]._trigger is entry]
         heapify(heap)
-        self._room = max(64, 2 * len(self._waiting), 2 * len(heap))
+        self._room = max(64, 2 * len(heap))

@@ -20,9 +20,12 @@ class Order:
     """
 
     __slots__ = (
-        "_broker", "_trigger", "active", "expires", "group", "id", "limit", "place", "reason", "role", "row", "size",
+        "_broker", "_trigger", "expires", "group", "id", "limit", "place", "reason", "role", "row", "size",
         "sl", "state", "stop", "tag", "tp", "trade",
     )  # fmt: skip
+
+    place: int  # in the queue: lower is looked at earlier
+    row: int  # where the tape has it as it was placed
 
     def __init__(
         self,
@@ -49,11 +52,8 @@ class Order:
         self.trade = trade
         self.state = WAITING
         self.reason: str | None = None
-        self.active = False  # whether it has met a bar
-        self.place = 0  # in the queue: lower is looked at earlier
         self.expires: int | None = None  # the last bar on which it may fill
         self.group: list[Order] | None = None  # of orders of which one is to fill
-        self.row = 0  # where the tape has it as it was placed
         self._trigger: Any = None  # the heap entry that stands for it, None while no price is watched
 
     @property

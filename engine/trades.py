@@ -154,8 +154,12 @@ class Position:
 
     def close(self, portion: float = 1.0) -> None:
         """Place a closing order for `portion` of every open trade."""
-        for trade in tuple(self._broker.open_trades):
-            trade.close(portion)
+        broker = self._broker
+        for trade in tuple(broker.open_trades):
+            if portion == 1:
+                broker.place_closing(trade, -trade.size)
+            else:
+                trade.close(portion)
 
     def __repr__(self) -> str:
         return f"<Position: {self.size:g} in {len(self._broker.open_trades)} trades>"
