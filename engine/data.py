@@ -32,7 +32,7 @@ class Data:
         self._columns = {name: Series(values, clock, name, bars.index) for name, values in columns.items()}
         for name, series in self._columns.items():
             if not hasattr(type(self), name):
-                self.__dict__[name] = series
+                setattr(self, name, series)  # through __dict__ it would be read more slowly
 
     def __getitem__(self, name: str) -> Series:
         return self._columns[name]

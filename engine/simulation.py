@@ -177,15 +177,14 @@ class Simulation:
             stop = min(clock.base + BLOCK + OVERLAP, max(total - 1, bar + 1))
             lows, highs = self.bars.low[bar:stop].tolist(), self.bars.high[bar:stop].tolist()
             base, last = clock.base, stop == total and self.finalize_trades
-            for at, low, high in zip(range(bar - base + 1, stop - base + 1), lows, highs, strict=True):
-                clock.at = at
-                if (low <= broker.lo or high >= broker.hi) and meet(base + at - 1, low, high):
-                    yield from self._rest(base + at - 1, columns)
+            for clock.at, low, high in zip(range(bar - base + 1, stop - base + 1), lows, highs, strict=True):
+                if (low <= broker.lo or high >= broker.hi) and meet(base + clock.at - 1, low, high):
+                    yield from self._rest(base + clock.at - 1, columns)
                     return
                 try:
                     decide()
                 except Exception as error:
-                    self._fail(error, base + at - 1)
+                    self._fail(error, clock.bar - 1)
                 if last:
                     broker.finalize(total - 1)
                 yield
