@@ -137,23 +137,23 @@ def _pair(known: dict[int, int], cells: list[Any], opening: np.ndarray, closing:
     """Return the trades that the rows at `closing` end; `known` has where earlier ones were opened, and gets more."""
     known.update(zip(_cells(cells, opening + _TRADE), opening.tolist(), strict=True))
     ends = _rows(cells, closing.tolist())
-    starts = _rows(cells, [known[trade] for trade in ends[_TRADE::_CELLS]])
+    starts = np.array([known[trade] for trade in ends[_TRADE::_CELLS]], dtype=np.int64)
     return Trades.of(
         size=ends[_SIZE::_CELLS],
-        entry_bar=starts[_FILL_BAR::_CELLS],
+        entry_bar=_cells(cells, starts + _FILL_BAR),
         exit_bar=ends[_FILL_BAR::_CELLS],
-        entry_price=starts[_PRICE::_CELLS],
+        entry_price=_cells(cells, starts + _PRICE),
         exit_price=ends[_PRICE::_CELLS],
         pnl=ends[_PNL::_CELLS],
         commission=ends[_COMMISSION::_CELLS],
         sl=_levels(ends[_SL::_CELLS]),
         tp=_levels(ends[_TP::_CELLS]),
-        tag=starts[_TAG::_CELLS],
+        tag=_cells(cells, starts + _TAG),
     )
 
 
 def _rows(cells: list[Any], places: list[int]) -> list[Any]:
-    """Return the rows at `places`, end to end: they lie far apart, and taking each column from there takes longer."""
+    """Return the rows at `places`, end to end: they lie far apart, and taking many columns from there takes longer."""
     rows: list[Any] = []
     for place in places:
         rows += cells[place : place + _CELLS]
