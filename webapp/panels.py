@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -140,6 +140,28 @@ def render(
     context = _context(_view(tape, live, bar, sort if sort in SORTS else "time", lists, moving))
     # the environment itself: a stream has no request to take context processors from
     return {name: _template(name).render(context) for name in (*ALWAYS, *lists)}
+
+
+def news(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return the HTML to swap, by id, that makes of the panels `before` those of `now`.
+
+    A panel that differs only inside its parts (between `<!--part id-->` and `<!--/part-->`) needs only those that do:
+    the row of the open trade changes with every bar, the list below it does not.
+    """
+    told = {}
+    for name, html in now.items():
+        known = before.get(name)
+        if known == html:
+            continue
+        if known is None or _PART.sub(r"\1", known) != _PART.sub(r"\1", html):
+            told[name] = html
+        else:
+            had = dict(_PART.findall(known))
+            told |= {part: text for part, text in _PART.findall(html) if had[part] != text}
+    return told
+
+
+_PART = re.compile(r"<!--part ([\w-]+)-->(.*?)<!--/part-->", re.DOTALL)
 
 
 def _template(name: str) -> Template:

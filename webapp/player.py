@@ -162,8 +162,8 @@ class Player:
         message: dict[str, Any] = {"type": "stats", **protocol.figures(self.live.at(bar)), "bar_number": bar}
         if self.frames:
             html = panels.render(self.tape, self.live, bar, self._sort, lists=(self._list,), moving=self.head.playing)
-            message["html"] = {name: text for name, text in html.items() if self._html.get(name) != text}
-            self._html = html
+            message["html"] = panels.news(self._html, html)
+            self._html |= html
         self._send(message)
 
     def _send_state(self, **more: Any) -> None:

@@ -48,8 +48,8 @@ Server to client
                Sent after each control (after its frame, if it moves the playhead), when a condition pauses, and when
                the end is reached
     stats      bar_number and the numbers of engine.statistics.Live.at; frame clients also get
-               html {panel: html}, only panels that changed since the last one. At most 10 a second (1 for plain
-               clients), and always at the bar where the playhead comes to rest
+               html {id: html}, only panels, or parts of them, that changed since the last one. At most 10 a second
+               (1 for plain clients), and always at the bar where the playhead comes to rest
     complete   total_bars, metrics (the numbers of stats at the last bar), run; once, the first time the end is reached;
                and `differs` (words for a person) when a replay came to something else than what was recorded.
                A plain client's socket then closes with 1000 (unless `hold`)

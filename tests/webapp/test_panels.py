@@ -37,6 +37,14 @@ class Busy(Strategy):
             self.trades[0].sl = price * 0.9
 
 
+class Holds(Strategy):
+    """Buys once."""
+
+    def next(self):
+        if not self.position:
+            self.buy()
+
+
 BARS = 700
 
 
@@ -116,3 +124,23 @@ def test_before_the_first_bar_every_figure_is_a_dash_or_zero(app, tape):
         html = panels.render(tape, Live(tape), 0)
     assert "No trades yet" in html["trades"]
     assert all(word not in text for text in html.values() for word in ("nan", "inf", "None"))
+
+
+def test_what_changes_in_a_part_is_sent_as_that_part():
+    before = {"list": "<b><!--part open-->1<!--/part--></b><i>x</i>", "other": "y"}
+    assert panels.news(before, before) == {}
+    assert panels.news(before, {"list": before["list"].replace("1", "2"), "other": "z"}) == {"open": "2", "other": "z"}
+    changed = before["list"].replace("1", "2").replace("x", "z")
+    assert panels.news(before, {"list": changed}) == {"list": changed}
+    assert panels.news({}, before) == before
+
+
+def test_while_a_trade_is_open_only_its_row_changes(app):
+    simulation = Simulation(build.random_bars(40), Holds, cash=10_000)
+    simulation.advance(40)
+    with app.app_context():
+        live = Live(simulation.tape)
+        told = panels.news(*(panels.render(simulation.tape, live, bar) for bar in (20, 21)))
+    assert "trades" not in told
+    assert told["open-trades"].count("<tr") == 1
+    assert "group-return" in told and "group-trades" not in told

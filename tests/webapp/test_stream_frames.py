@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -75,8 +76,18 @@ class Chart:
 
     def take_stats(self, stats: dict) -> None:
         assert stats["bar_number"] == self.bar
-        self.html |= stats.pop("html")
+        for name, text in stats.pop("html").items():
+            self.swap(name, text)
         self.stats = stats
+
+    def swap(self, name: str, text: str) -> None:
+        """Put in a panel, or a part of one that is there."""
+        part = re.compile(f"(<!--part {name}-->).*?(<!--/part-->)", re.DOTALL)
+        whole = next((panel for panel, html in self.html.items() if part.search(html)), None)
+        if whole is None:
+            self.html[name] = text
+        else:
+            self.html[whole] = part.sub(lambda found: found[1] + text + found[2], self.html[whole])
 
     def take_state(self, state: dict) -> None:
         assert state["bar_number"] == self.bar
@@ -233,7 +244,7 @@ def test_a_frame_client_that_resumes_gets_the_bar_that_it_names_first_and_then_t
 def test_a_window_answers_with_what_was_played_and_no_more(chart):
     page = chart()
     page.wire.send({"action": "seek", "bar": 60})
-    page.read("state")
+    page.read("state", bar_number=60)
     page.wire.send({"action": "window", "from": 10, "to": BARS})
     window = page.read("window")
     assert (window["from"], window["to"], window["bucket"]) == (10, 60, 1)
@@ -296,9 +307,8 @@ def test_a_page_that_waits_for_a_slow_bar_is_told_so(ws_connect, folders, monkey
     (folders["strategies"] / "slow.py").write_text(code + "    if len(self.data) == 7: time.sleep(1)\n")
     wire = ws_connect({"action": "start_backtest", "config": CONFIG | {"strategy": "slow"}})
     chart = Chart(wire)
-    while "waiting" not in (state := chart.read("state")):
+    while (state := chart.read("state")).get("waiting", {}).get("bar") != 7:
         pass
-    assert state["waiting"]["bar"] == 7
     assert state["waiting"]["seconds"] > 0
     chart.read("complete")
     assert chart.bar == BARS

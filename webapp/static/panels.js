@@ -31,7 +31,10 @@ export class Panels {
   }
 
   show(html) {
-    for (const [name, text] of Object.entries(html)) this.waiting.set(name, text);
+    for (const [name, text] of Object.entries(html)) {
+      this.waiting.delete(name); // the newest comes last: a part may follow the whole of its panel
+      this.waiting.set(name, text);
+    }
     if (!this.waiting.size || this.timer) return;
     const wait = this.shownAt + this.pace - performance.now();
     this.timer = setTimeout(() => this.flush(), Math.max(0, wait));
@@ -94,6 +97,6 @@ function tradeOf(target) {
 }
 
 function swap(target, html) {
-  if (window.htmx?.swap) window.htmx.swap({ text: html, target, swap: "innerMorph" });
+  if (window.htmx?.swap && target.tagName !== "TBODY") window.htmx.swap({ text: html, target, swap: "innerMorph" });
   else morph(target, html);
 }
