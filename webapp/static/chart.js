@@ -179,8 +179,9 @@ export class Chart {
     this.priceLines();
   }
 
+  // Where candle `index` will be once the library has moved to the range that it was told.
   xOf(index) {
-    return this.price.api.timeScale().logicalToCoordinate(index);
+    return ((index - this.range.from + 0.5) * this.plotWidth) / (this.range.to - this.range.from + 1);
   }
 
   get plotWidth() {

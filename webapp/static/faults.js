@@ -10,13 +10,12 @@ export class Faults {
 
   // One mark for each fault in view; those that fall on the same pixel share one, and all their words.
   paint(data, faults) {
-    const { range } = this.chart;
-    if (!range) return;
+    if (!this.chart.range) return;
     const places = new Map();
     for (const { bar, kind, text } of faults.values()) {
       if (bar > data.last) continue;
       const x = this.chart.xOf(data.indexOf(bar));
-      if (x === null || x < 0 || x > this.chart.plotWidth) continue;
+      if (x < 0 || x > this.chart.plotWidth) continue;
       const place = places.get(Math.round(x)) ?? places.set(Math.round(x), { bar, kind, words: [] }).get(Math.round(x));
       place.words.push(`bar ${bar}: ${kind}. ${text}`);
     }
