@@ -187,6 +187,7 @@ class Player {
     const seen = frame.reset ? this.chart?.remember() : null;
     const back = frame.reset && frame.bar_number < this.bar;
     this.bar = frame.bar_number;
+    if (this.saysEnd && this.bar < this.total) this.notice.hidden = !(this.saysEnd = false);
     if (frame.reset) {
       this.candles.reset(frame, true);
       this.marks.reset(frame);
@@ -254,6 +255,7 @@ class Player {
   on_complete({ total_bars: bars, differs }) {
     console.info(`Tapedeck: completed: ${bars} bars`);
     this.say(differs ?? `Completed: ${bars.toLocaleString("en-US")} bars.`, differs ? 0 : 8000);
+    this.saysEnd = !differs;
     this.announcer.end(`Completed, ${bars} bars.`);
   }
 
@@ -383,6 +385,7 @@ class Player {
   // -- words over the chart
 
   say(text, milliseconds) {
+    this.saysEnd = false;
     clearTimeout(this.silence);
     this.notice.textContent = text;
     this.notice.hidden = false;
