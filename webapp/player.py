@@ -62,6 +62,7 @@ class Player:
         self._resume(start)
         self._completed = False
         self._owes_state = False
+        self._asked: int | None = None  # the number that the client gave its last control
         self._told_status = self.head.status
         self._uncounted = 0  # bars
         self._counted = (-1, 0.0)  # bar and time of the last statistics
@@ -169,7 +170,8 @@ class Player:
     def _send_state(self, **more: Any) -> None:
         self._owes_state = False
         self._told_status = self.head.status
-        self._send(protocol.state(self.head, self.windows.bucket) | more)
+        answers = {} if self._asked is None else {"id": self._asked}
+        self._send(protocol.state(self.head, self.windows.bucket) | answers | more)
 
     def _complete(self) -> None:
         """Keep the results, and say once that the run has ended."""
@@ -343,6 +345,8 @@ class Player:
             head.pause_on(protocol.read_conditions(message))
         else:
             {"end": head.end_at_once}.get(action, getattr(head, action, head.pause))()
+        if isinstance(message.get("id"), int):
+            self._asked = message["id"]
         self._answer(action)
 
     def _answer(self, action: str) -> None:

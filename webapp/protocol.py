@@ -35,6 +35,8 @@ The first message starts; everything after it controls.
                                             trades are sorted (time, best, worst, longest)
     {"action": "ack", "bar": k}             credit: the last bar applied to the chart (at most 4 a second). A client
                                             that sends it is never more than a second of bars behind
+    A control may have an `id`, a whole number: states from then on tell the last one that was obeyed, so that a client
+    knows which of them crossed a control on its way.
 
 Server to client
 ----------------
@@ -44,7 +46,8 @@ Server to client
     state      status ("playing", "paused", "finished", "failed"), speed, bar_number, bucket, pause_on; and
                `seeking`: k while the playhead is on its way to bar k (null: to the next trade event) and has to
                wait for the simulation; `reason` ("entry", "exit", "rejected", "drawdown") when a condition paused it;
-               `waiting` {bar, seconds}, every 2 s (to frame clients), when the strategy takes so long over a bar.
+               `waiting` {bar, seconds}, every 2 s (to frame clients), when the strategy takes so long over a bar; `id`
+               of the last control that had one.
                Sent after each control (after its frame, if it moves the playhead), when a condition pauses, and when
                the end is reached
     stats      bar_number and the numbers of engine.statistics.Live.at; frame clients also get

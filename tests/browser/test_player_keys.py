@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.deck import Deck
 from webapp import Services
@@ -73,6 +76,38 @@ def test_up_and_down_change_the_speed(deck: Deck):
     ):
         deck.press(key)
         expect(speed).to_have_value(value)
+
+
+def test_an_answer_that_crosses_a_newer_key_changes_nothing(page: Page, services: Services):
+    held: list[Callable[[], None]] = []
+    holding = False
+
+    def relay(line: WebSocketRoute) -> None:
+        def back(text: str | bytes) -> None:
+            if holding and json.loads(text)["type"] == "state":
+                held.append(lambda: line.send(text))
+            else:
+                line.send(text)
+
+        line.connect_to_server().on_message(back)
+
+    page.route_web_socket("**/ws/backtest/stream/", relay)
+    deck = Deck(page, services).paused(60, params={})
+    holding = True
+    for key in ("ArrowUp", "ArrowUp", "k", "k"):
+        deck.press(key)
+    deck.until(lambda: len(held) == 4, "the answers")
+    held[0]()  # speed 2
+    held[2]()  # playing
+    deck.press("ArrowDown")
+    expect(page.locator("[data-speed]")).to_have_value("2")
+    deck.press("k")
+    deck.until(lambda: deck.status == "playing" and len(held) == 6, "play")
+    holding = False
+    for answer in held[3:]:
+        answer()
+    deck.until(lambda: deck.status == "playing" and deck.bar > 65, "play")
+    expect(page.locator("[data-speed]")).to_have_value("2")
 
 
 @pytest.mark.parametrize(

@@ -324,6 +324,14 @@ def test_a_rewound_run_played_again_is_the_same_and_completes_once(ws_connect):
     assert wire.close_code == 1000
 
 
+def test_a_state_tells_the_last_control_that_was_numbered(ws_connect):
+    wire = paused(ws_connect)
+    assert "id" not in told(wire, action="speed", value=2)[0]
+    assert told(wire, action="speed", value=5, id=7)[0]["id"] == 7
+    assert told(wire, action="step", bars=1)[0]["id"] == 7
+    assert told(wire, action="pause", id="a text")[0]["id"] == 7  # a field of somebody else's
+
+
 def test_every_control_is_answered_by_the_state(ws_connect):
     wire = paused(ws_connect)
     assert told(wire, action="speed", value=2)[0]["speed"] == 2

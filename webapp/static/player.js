@@ -103,6 +103,7 @@ class Player {
   connected(failures) {
     setTimeout(() => this.wait("The strategy is being started…"), PATIENCE);
     if (failures) this.say(`Connected again, at bar ${this.bar}.`, 4000);
+    this.pacer.forget();
     if (this.conditions) this.send({ action: "pause_on", ...this.conditions });
     if (this.panels.sort !== "time" || this.panels.list !== "trades") this.showList();
   }
@@ -110,6 +111,7 @@ class Player {
   // A line that came down. Returns true when coming back would only bring the same again.
   lost(failures, code, reason) {
     this.windows = [];
+    this.pacer.forget();
     if (this.status !== "connecting") this.resumes = this.status === "playing";
     if (code === BROKEN && this.broken?.bar === this.bar) this.broken.times += 1;
     else this.broken = code === BROKEN ? { bar: this.bar, times: 1 } : null;
@@ -237,8 +239,10 @@ class Player {
   }
 
   on_state(state) {
-    this.status = state.status;
-    this.speed = state.speed;
+    if (this.pacer.answered(state)) {
+      this.status = state.status;
+      this.speed = state.speed;
+    }
     this.seeking = state.seeking;
     if (state.pause_on) this.conditions = state.pause_on;
     this.rested?.();
@@ -268,6 +272,7 @@ class Player {
       console.warn(`Tapedeck: ${error.message}`); // the socket closes with it
     } else {
       this.view?.refused();
+      this.pacer.forget();
       if (this.meta) this.say(error.message, 6000);
       else this.fail(error.message);
     }
