@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,12 @@ class Cutter:
         self.k = k
         self.how = how
         self._first = bars.index[k] if k < len(bars) else None  # the time at which the future begins
-        self._random = np.random.default_rng(k)
         self._offsets: dict[int, tuple[np.ndarray, int | None]] = {} if offsets is None else offsets
+
+    @cached_property
+    def _random(self) -> np.random.Generator:
+        """Return chance of this cut's own; most cuts need none."""
+        return np.random.default_rng(self.k)
 
     def cut(self, value: Any) -> Any:
         """Return a copy without the future, or `value` itself when it has nothing to do with the bars."""

@@ -141,7 +141,7 @@ class Proof:
         for bar in waiting:
             if not self._trusted and chosen.sample:
                 break
-            play = bar in chosen.run or not self._trusted
+            play = bar in chosen.tried or not self._trusted
             equal = self._check(run, bar, play)
             if not play:
                 unplayed.append(bar)

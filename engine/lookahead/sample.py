@@ -15,10 +15,14 @@ _STEPS = 4_000_000  # bars that whole runs of a sample may play, each time the f
 
 
 class Plan(NamedTuple):
-    """The bars to check in order, those whose decisions are taken again by running, and words for a sample."""
+    """The bars to check in order, those whose decisions are taken again by running, and words for a sample.
+
+    `tried` are run also of a strategy whose decisions follow from what it can read: a third, for nothing is expected.
+    """
 
     bars: list[int]
     run: set[int]
+    tried: set[int]
     sample: str
 
 
@@ -30,11 +34,12 @@ def plan(bars: Bars, last: int, placing: list[int], *, limit: int = ALL_UP_TO, s
     """
     random = np.random.default_rng(seed)
     if last <= 300 and last <= limit:
-        return Plan(list(range(last)), set(range(last)), "")
+        return Plan(list(range(last)), set(range(last)), set(range(last)), "")
     runs = int(np.clip(_STEPS // last, 20, 200))
     if last <= limit:
-        chosen = {*_spread(placing, runs // 2), *random.choice(last, runs // 2, replace=False).tolist(), last - 2}
-        return Plan(list(range(last)), chosen, "")
+        orders, others = _spread(placing, runs // 2), random.choice(last, runs // 2, replace=False).tolist()
+        tried = {*orders[::3], *others[::3], last - 2}
+        return Plan(list(range(last)), {*orders, *others, last - 2}, tried, "")
     moves = np.abs(np.diff(np.log(bars.close[:last])))
     suspects = (
         ("with orders", _spread(placing, SIZE * 2 // 5)),
@@ -51,7 +56,7 @@ def plan(bars: Bars, last: int, placing: list[int], *, limit: int = ALL_UP_TO, s
     rest = [bar for bar in random.permutation(last).tolist() if bar not in taken][: SIZE - len(order)]
     order += rest
     sample = f"A sample of {len(order)} of {last:,} bars: {', '.join(told)}, {len(rest)} at random."
-    return Plan(order, {*_spread(order, runs), order[0]}, sample)
+    return Plan(order, {*_spread(order, runs), order[0]}, {*_spread(order, runs)[::3], order[0]}, sample)
 
 
 def _spread(bars: list[int], most: int) -> list[int]:
