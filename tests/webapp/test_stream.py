@@ -239,8 +239,8 @@ def test_a_control_that_is_refused_is_explained_and_changes_nothing(ws_connect, 
     wire.send(message)
     answer = wire.until("error")[-1]
     assert (answer["code"], answer["field"]) == (code, field)
-    wire.send({"action": "step", "bars": 1})
-    assert of(wire.until("state"), "candle")[0]["bar_number"] == 1
+    _, before = told(wire, action="step", bars=1)
+    assert of(before, "candle")[0]["bar_number"] == 1
 
 
 def test_refusals_in_a_row_close_the_socket(ws_connect):

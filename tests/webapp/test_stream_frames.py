@@ -199,7 +199,7 @@ def test_after_any_200_controls_the_page_is_that_of_an_undisturbed_run(chart, fi
 def test_a_reset_holds_the_same_as_the_frames_before_it(chart):
     page = chart()
     page.wire.send({"action": "step", "bars": 60})
-    page.read("state")
+    page.read("state", bar_number=60)
     page.settle()
     appended = page.page()
     page.wire.send({"action": "seek", "bar": 60})
@@ -212,7 +212,7 @@ def test_a_reset_holds_the_same_as_the_frames_before_it(chart):
 def test_a_page_that_comes_back_stands_at_its_bar(chart, ws_connect, services, bar):
     before = chart()
     before.wire.send({"action": "seek", "bar": bar})
-    before.read("state")
+    before.read("state", bar_number=bar)
     before.settle()
     run = services.store.runs(1)[0].id
     again = {"action": "start_backtest", "run": run, "from_bar": bar, "frames": True, "window": True}
