@@ -30,6 +30,7 @@ WINDOWS = os.name == "nt"
 OLDEST = (3, 11)
 HTMX = "htmx.org@4.0.1"
 AXE = "axe-core@4.14.1"
+SECOND_TRIES = 3  # tests that may be run again; more failures than that are no accident
 
 
 class Problem(Exception):
@@ -117,11 +118,29 @@ def test(args):
         if run([python, "-m", *words]):
             failed.append(title)
     print("\n== pytest", flush=True)
-    if run([python, "-m", "pytest", *(args or ["--durations=15"])]):
+    if run([python, "-m", "pytest", *args]) if args else every_test(python):
         failed.append("pytest")
     if failed:
         print("\nFailed: " + ", ".join(failed), flush=True)
     return 1 if failed else 0
+
+
+def every_test(python):
+    """Run every test; return pytest's exit code.
+
+    A few that fail are run once more, and named: real browsers, servers and signals on a busy machine fail now and then
+    for nobody's fault, and a fault of ours fails again.
+    """
+    code = run([python, "-m", "pytest", "--durations=15"])
+    noted = ROOT / ".pytest_cache/v/cache/lastfailed"
+    names = list(json.loads(noted.read_text(encoding="utf-8"))) if code == 1 and noted.exists() else []
+    if not 0 < len(names) <= SECOND_TRIES:
+        return code
+    print("\n== pytest, once more what failed", flush=True)
+    code = run([python, "-m", "pytest", "--last-failed"])
+    if code == 0:
+        print("\nUnsteady, they failed once and then passed; find out why:\n  " + "\n  ".join(names), flush=True)
+    return code
 
 
 def bench(args):

@@ -34,6 +34,32 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def write_tests(project: Path, failing: int, tries: int) -> None:
+    """Write tests of which `failing` fail that many times."""
+    (project / "pytest.ini").touch()
+    (project / "test_some.py").write_text(f"""
+import pathlib, pytest
+
+@pytest.mark.parametrize("n", range(9))
+def test_one(n):
+    tried = pathlib.Path(f"tried{{n}}")
+    before = tried.read_text() if tried.exists() else ""
+    tried.write_text(before + "x")
+    assert n >= {failing} or len(before) >= {tries}
+""")
+
+
+@pytest.mark.parametrize(
+    ("failing", "tries", "code", "runs"), [(0, 0, 0, 1), (2, 1, 0, 2), (2, 2, 1, 2), (4, 1, 1, 1), (9, 9, 1, 1)]
+)
+def test_a_few_tests_that_fail_get_one_more_try_and_are_named(project, capfd, failing, tries, code, runs):
+    write_tests(project, failing, tries)
+    assert dev.every_test(sys.executable) == code
+    assert len((project / "tried0").read_text()) == runs
+    assert len((project / "tried8").read_text()) == 1
+    assert ("Unsteady" in capfd.readouterr().out) == (code == 0 and runs == 2)
+
+
 @pytest.mark.parametrize(
     ("server", "end", "code"),
     [
