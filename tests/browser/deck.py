@@ -16,11 +16,16 @@ PATIENCE = 20.0  # s until what a test waits for must have come; only a failure 
 SHOWN = """() => {
   const words = (text) => text.replace(/\\s+/g, " ").trim();
   const text = (selector) => words(document.querySelector(selector).innerText);
+  const bare = (panel) => {
+    const copy = panel.cloneNode(true);
+    copy.querySelectorAll(".reason-row").forEach((row) => row.remove()); // they come when the page has been at rest
+    return words(copy.textContent);
+  };
   const panels = ["headline", "position", "stats", "trades", "counts", "summary"];
   const canvas = document.querySelector("[data-ticks]");
   const price = window.tapedeckChart.panes[0].handler.series;
   return {
-    panels: Object.fromEntries(panels.map((name) => [name, words(document.querySelector(`#${name}`).textContent)])),
+    panels: Object.fromEntries(panels.map((name) => [name, bare(document.querySelector(`#${name}`))])),
     progress: text("[data-progress-text]"),
     time: text("[data-time]"),
     series: window.tapedeckChart.panes.map(({ kind, handler, series }) => [
@@ -126,6 +131,11 @@ class Deck:
         return self.page.evaluate(
             "() => window.tapedeckChart.panes[0].handler.chart.timeScale().getVisibleLogicalRange()"
         )
+
+    @property
+    def times(self) -> dict[str, int]:
+        """Return the times at the edges of the price pane."""
+        return self.page.evaluate("() => window.tapedeckChart.panes[0].handler.chart.timeScale().getVisibleRange()")
 
     def until(self, met: Callable[[], bool], what: str) -> None:
         """Wait until `met()`; fail with what was waited for."""

@@ -222,7 +222,9 @@ def test_the_finished_run_offers_what_comes_next(deck: Deck):
     deck.open()
     deck.finish()
     summary = deck.page.locator(".summary")
+    notice = deck.page.locator("[data-notice]")
     expect(summary).to_be_visible()
+    expect(notice).to_have_text("Completed: 122 bars.")
     for name, kind in (("trades (CSV)", "csv"), ("equity (CSV)", "csv"), ("run (JSON)", "json")):
         with deck.page.expect_download() as download:
             summary.get_by_role("link", name=name).click()
@@ -232,6 +234,7 @@ def test_the_finished_run_offers_what_comes_next(deck: Deck):
     summary.get_by_role("button", name="Play again").click()
     deck.until(lambda: deck.status == "playing" and deck.bar < 60, "the first bars again")
     expect(summary).to_be_hidden()
+    expect(notice).to_be_hidden()
 
 
 def test_a_click_on_a_trade_takes_the_playhead_to_it_and_keeps_the_zoom(deck: Deck):
@@ -285,6 +288,27 @@ def test_the_view_stays_where_the_user_panned_until_asked_back(deck: Deck):
     button.click()
     expect(button).to_be_hidden()
     deck.until(lambda: deck.view["to"] >= deck.candles - 1, "the newest bar in view")
+
+
+def test_the_view_stays_where_it_was_panned_while_the_run_plays_on(page: Page, services: Services):
+    deck = Deck(page, services).paused(300, symbol="SYNTH:5000", interval="1m", period="max", params={})
+    box = page.locator("[data-chart]").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 900, box["y"] + 100, steps=8)
+    page.mouse.up()
+    expect(page.locator(".newest")).to_be_visible()
+    deck.settle()
+    seen, time = deck.times, page.locator("[data-time]").inner_text()
+    deck.press("6")
+    deck.press("k")
+    deck.until(lambda: deck.bar > 1200, "more bars than the chart holds")
+    assert deck.times == seen
+    assert page.locator("[data-time]").inner_text() != time
+    deck.press("k")
+    deck.press("l")
+    deck.until(lambda: deck.times["to"] > seen["to"] and deck.status == "paused", "the newest bar")
 
 
 def test_a_long_run_is_drawn_in_aggregates_that_add_up(page: Page, services: Services):

@@ -1,11 +1,13 @@
 // candles.js: what the chart shows: bars, or honest aggregates of `bucket` bars each. Knows nothing of how it is drawn.
 // Candle i covers the bars that share floor((bar - 1) / bucket); bars are numbered from 1.
 const OHLCV = ["time", "open", "high", "low", "close", "volume"];
+const LEAST = 400; // candles kept while playing on: the library's work a frame grows with all that it holds
 
 export class Candles {
   constructor(indicators, limit) {
     this.names = indicators;
-    this.limit = limit; // candles kept while playing on
+    this.limit = limit; // candles kept while playing on, at most
+    this.keep(0);
     this.clear();
   }
 
@@ -21,6 +23,12 @@ export class Candles {
     this.drawdown = []; // percent, deepest within the candle
     this.values = this.names.map(() => []);
     this.touched();
+  }
+
+  // What is looked at: `span` candles, and where the view does not follow the newest, from which bar on.
+  keep(span, from = Infinity) {
+    this.wanted = Math.max(Math.min(LEAST, this.limit), Math.min(this.limit, Math.ceil(2 * span)));
+    this.watched = from;
   }
 
   // Everything was replaced: the next paint starts from candle 0.
@@ -66,7 +74,7 @@ export class Candles {
       const to = Math.min(start + bucket - 1, frame.to);
       fits = this.take(frame, i, from, to, bucket) && fits;
     });
-    if (this.count > 1.6 * this.limit) this.trim();
+    if (this.count > 1.6 * this.wanted) this.trim();
     return fits;
   }
 
@@ -161,9 +169,13 @@ export class Candles {
     this.touched();
   }
 
+  // Forget the oldest candles. Where the user looks at them, grow no more instead: the newest are a request away.
   trim() {
-    const drop = this.count - this.limit;
-    if (drop <= 0) return;
+    const drop = this.count - this.wanted;
+    if (this.indexOf(this.watched) < drop) {
+      this.live = false;
+      return;
+    }
     for (const column of [...Object.values(this.columns), this.equity, this.low, this.high, this.drawdown, ...this.values]) column.splice(0, drop);
     this.first = bucketStart(this.first, this.bucket) + drop * this.bucket;
     this.touched();

@@ -59,14 +59,11 @@ export class Marks {
     for (const event of frame.events ?? []) if (TRADED.has(event.kind)) this.ticks.add(event.bar_number);
   }
 
-  // Forget what lies before `first`, which the chart no longer shows.
-  forget(first) {
-    for (const [number, event] of this.events) {
-      if (event.bar_number >= first) break; // events are in the order of their bars
-      this.events.delete(number);
-    }
-    for (const [key, { bar }] of this.faults) if (bar < first) this.faults.delete(key);
-    for (const [id, trade] of this.trades) if (trade.exit_bar < first) this.trades.delete(id);
+  // Forget what lies before bar `first` and after `last`, which the chart does not hold.
+  forget(first, last = Infinity) {
+    for (const [number, { bar_number: bar }] of this.events) if (bar < first || bar > last) this.events.delete(number);
+    for (const [key, { bar }] of this.faults) if (bar < first || bar > last) this.faults.delete(key);
+    for (const [id, trade] of this.trades) if (trade.exit_bar < first || trade.entry_bar > last) this.trades.delete(id);
   }
 
   // Nothing after the playhead: after a step back, until the server's frame arrives, and for the ticks.

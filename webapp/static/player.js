@@ -197,10 +197,9 @@ class Player {
       this.chart?.restore(seen);
       this.view?.wasReset(frame, back);
     } else {
-      if (!this.candles.append(frame)) this.view?.refresh();
-      this.announcer.take(this.marks.take(frame), this.decimals);
-      if (this.candles.replaced) this.marks.forget(this.candles.first);
+      this.append(frame);
     }
+    this.lastTime = frame.time.at(-1);
     // an instant run is watched as a whole, all that there is of it
     if (this.chart?.follow && this.speed === "instant" && this.status === "playing") this.chart.overview();
     this.decimals ??= decimalsFor(Math.min(...frame.close.slice(0, 50)));
@@ -208,6 +207,16 @@ class Player {
     this.why.moved();
     if (document.hidden) this.acknowledge(); // nothing is painted in a hidden tab, and it need not hold the run back
     this.schedule();
+  }
+
+  append(frame) {
+    const { candles, chart } = this;
+    const seen = !chart || chart.follow || chart.pending ? null : chart.remember();
+    if (chart?.range) candles.keep(chart.range.to - chart.range.from, seen ? seen.from : undefined);
+    if (!candles.append(frame)) this.view?.refresh();
+    if (candles.replaced && seen) chart.restore(seen);
+    this.announcer.take(this.marks.take(frame), this.decimals);
+    if (candles.replaced || !candles.live) this.marks.forget(candles.first, candles.live ? undefined : candles.last);
   }
 
   on_window(frame) {

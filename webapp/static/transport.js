@@ -128,8 +128,7 @@ export class Transport {
     const percent = total ? (100 * bar) / total : 0;
     if (parts.progress.value !== percent) parts.progress.value = percent;
     set(parts["progress-part"], `${percent.toFixed(percent === 100 ? 0 : 1)} %`);
-    const time = bar && player.candles?.live ? player.candles.columns.time.at(-1) : player.lastTime;
-    if (bar && time) set(parts.time, `${player.clock.text(time)} ${player.clock.zoneName}`);
+    if (bar && player.lastTime) set(parts.time, `${player.clock.text(player.lastTime)} ${player.clock.zoneName}`);
     if (!bar) set(parts.time, "before the first bar");
     parts.play.classList.toggle("playing", playing);
     parts.play.classList.toggle("waiting", waiting);
