@@ -16,7 +16,7 @@ from webapp.rests import Rests
 CANDLES = 2_000  # at most so many in a window: what a chart moves at 60 frames a second
 MARKS = 400  # events, and trades, in a window
 EVENTS = 2_000  # at most so many in what is appended; above, a window with fewer marks replaces it
-PER_SECOND = 500.0  # candles that a chart can append; above it they are made of several bars
+PER_SECOND = 250.0  # candles that an eye can follow; above it they are made of several bars
 _MARKED = np.array(sorted((OPENED, REDUCED, CLOSED, REJECTED, RUIN)), np.uint8)
 _QUIET = frozenset(("entry", "exit", "log"))  # kinds of events after which no order or trade stands otherwise
 

@@ -293,7 +293,7 @@ def test_a_pause_after_bundles_shows_single_bars(ws_connect):
     config = CONFIG | {"symbol": "SYNTH:50000", "interval": "1m", "period": "max", "speed": 100}
     wire = ws_connect({"action": "start_backtest", "config": config})
     frames = [message for message in wire.until("stats") if message["type"] == "frame"]
-    assert frames[-1]["bucket"] == 4
+    assert frames[-1]["bucket"] == 8
     wire.send({"action": "pause"})
     messages = wire.until("state")
     assert messages[-1]["bucket"] == 1

@@ -139,9 +139,10 @@ def test_a_frame_tells_what_stands_at_its_end(tape):
     ("speed", "playing", "bar", "bucket"),
     [
         (1, True, 5000, 1),
-        (25, True, 5000, 1),
-        (50, True, 5000, 2),
-        (100, True, 5000, 4),
+        (10, True, 5000, 1),
+        (25, True, 5000, 2),
+        (50, True, 5000, 4),
+        (100, True, 5000, 8),
         (100, False, 5000, 1),
         ("instant", True, 5000, 4),
         ("instant", True, N, 16),

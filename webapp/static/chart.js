@@ -2,7 +2,7 @@
 // The panes come from the set-up script that lightweight-charts-python wrote; feeding them is ours.
 import { EquityBand } from "./equityband.js";
 import { TradeLines } from "./tradelines.js";
-import { decimalsFor } from "./format.js";
+import { decimalsFor, size as plain } from "./format.js";
 
 const RIGHT = 5; // empty candles kept to the right of the newest
 const NEW_BARS = 40; // up to so many changed candles are updates; more are one setData
@@ -475,10 +475,6 @@ function whole(data) {
 
 function close(a, b) {
   return Boolean(a && b) && Math.abs(a.from - b.from) < 1e-6 && Math.abs(a.to - b.to) < 1e-6;
-}
-
-function plain(size) {
-  return Math.abs(size).toLocaleString("en-US", { maximumFractionDigits: 4 });
 }
 
 // What the fills of one candle came to: "Sell 264 @ 71.03"; at several prices only their number.

@@ -4,10 +4,9 @@ export class EquityBand {
     this.view = { zOrder: () => "bottom", renderer: () => ({ draw: (target) => this.draw(target) }) };
   }
 
-  attached({ chart, series, requestUpdate }) {
+  attached({ chart, series }) {
     this.chart = chart;
     this.series = series;
-    this.requestUpdate = requestUpdate;
   }
 
   paneViews() {
@@ -17,9 +16,9 @@ export class EquityBand {
   updateAllViews() {}
 
   show(data, color) {
+    // the library draws this with each change of the pane's series: no more is asked for
     this.data = data.low.some((value) => value !== null) ? data : null;
     this.color = color;
-    this.requestUpdate?.();
   }
 
   // The pane's scale holds the whole band.

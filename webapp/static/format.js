@@ -16,9 +16,12 @@ export function decimalsFor(price) {
   return 2;
 }
 
+const fixed = []; // by decimals: to make one costs more than to use it
+
 export function number(value, decimals = 2) {
   if (value === null || value === undefined || !Number.isFinite(value)) return DASH;
-  return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  fixed[decimals] ??= new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return fixed[decimals].format(value);
 }
 
 export function price(value, decimals) {
@@ -34,8 +37,10 @@ export function short(value) {
   return number(value, size % 1 ? 2 : 0);
 }
 
+const sizes = new Intl.NumberFormat("en-US", { maximumFractionDigits: 4 });
+
 export function size(value) {
-  return Math.abs(value).toLocaleString("en-US", { maximumFractionDigits: 4 });
+  return sizes.format(Math.abs(value));
 }
 
 // Times are epoch seconds UTC; they are shown where the market is.

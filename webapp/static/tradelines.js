@@ -28,13 +28,10 @@ export class TradeLines {
 
   show({ closed, open }, data) {
     this.data = data;
-    const closes = data.columns.close;
     this.segments = [
       ...closed.map((trade) => ({ id: trade.trade, from: trade.entry_bar, to: trade.exit_bar, entry: trade.entry_price, exit: trade.exit_price, won: trade.pnl >= 0, doubtful: trade.ambiguous })),
       ...open.map((trade) => ({ id: trade.trade, from: trade.entry_bar, live: true, entry: trade.entry_price, long: trade.side === "long", doubtful: trade.ambiguous })),
     ];
-    this.closes = closes;
-    this.requestUpdate?.();
   }
 
   highlight(id) {
