@@ -53,7 +53,7 @@ def main(argv=None):
         help="default %(default)s",
     )
     commands.add_parser("test", help="lint, check types and run the tests; arguments go to pytest", add_help=False)
-    commands.add_parser("bench", help="measure: run, engine, page, stream, load", add_help=False)
+    commands.add_parser("bench", help="measure: run, engine, page, stream, load, soak", add_help=False)
     commands.add_parser("shots", help="make the README's pictures again", add_help=False)
     options, rest = parser.parse_known_args(argv)
     if rest and options.command == "serve":
