@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from flask import current_app
@@ -169,14 +169,15 @@ def _template(name: str) -> Template:
 
 
 def book_of(tape: Tape) -> Book:
-    """Return the book of a tape; there is one for as long as the tape lives."""
+    """Return the book of a tape; there is one for as long as somebody holds it."""
     book = _books.get(tape)
     if book is None:
         book = _books[tape] = Book(tape)
     return book
 
 
-_books: WeakKeyDictionary[Tape, Book] = WeakKeyDictionary()
+# Not by the tape's life: a book holds its tape, so that neither would ever end.
+_books: WeakValueDictionary[Tape, Book] = WeakValueDictionary()
 
 
 def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str], moving: bool) -> View:
@@ -192,7 +193,7 @@ def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str], mov
         pending=book.pending(bar)[:NEWEST],
         order_count=book.order_count(bar),
         log_count=book.told_count(bar),
-        rests=_confidence(tape, bar, moving) if bar else None,
+        rests=_confidence(book, bar, moving) if bar else None,
     )
     if "trades" in lists:
         view.closed = [_closed(tape, bar, *closed) for closed in book.closed(bar, NEWEST, sort)]
@@ -204,11 +205,11 @@ def _view(tape: Tape, live: Live, bar: int, sort: str, lists: Sequence[str], mov
     return view
 
 
-def _confidence(tape: Tape, bar: int, moving: bool) -> dict[str, Any]:
+def _confidence(book: Book, bar: int, moving: bool) -> dict[str, Any]:
     """Return what the result rests on after `bar` bars; while `moving`, also what it did a moment ago."""
-    known = _rests.get(tape)
+    known = _rests.get(book)
     if known is None:
-        known = _rests[tape] = _Rest(Confidence(tape))
+        known = _rests[book] = _Rest(Confidence(book.tape))
     now = time.monotonic()
     if known.bar != bar and not (moving and known.bar < bar and now < known.due):
         known.told, known.bar = known.confidence.at(bar), bar
@@ -227,7 +228,7 @@ class _Rest:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-_rests: WeakKeyDictionary[Tape, _Rest] = WeakKeyDictionary()
+_rests: WeakKeyDictionary[Book, _Rest] = WeakKeyDictionary()
 
 
 def _closed(tape: Tape, bar: int, number: int, trade: TradeRecord, total: float) -> Markup:

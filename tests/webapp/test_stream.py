@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import queue
 import socket
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -15,6 +17,7 @@ import simple_websocket
 from engine import Simulation
 from engine.statistics import Live
 from engine.strategies.sma_cross import SmaCross
+from engine.tape import Tape
 from tests.handshake import GOOD, open_by_hand, shake
 from tests.wire import PATIENCE, Wire
 from webapp import player, sockets, stream
@@ -590,3 +593,20 @@ def test_a_client_that_leaves_frees_its_stream(ws_connect):
         if len(sockets.switchboard) == before or freed.wait(0.02):
             break
     assert len(sockets.switchboard) == before
+
+
+def test_a_run_that_is_over_leaves_nothing_behind(ws_connect, client):
+    def tapes() -> int:
+        gc.collect()
+        return sum(isinstance(one, Tape) for one in gc.get_objects())
+
+    before = tapes()
+    for frames in (False, True, False):
+        wire = ws_connect({"action": "start_backtest", "config": CONFIG | {"speed": "instant"}, "frames": frames})
+        run = wire.until("complete")[-1]["run"]
+        assert client.get(f"/runs/{run}/stats").status_code == 200
+        wire.close()
+    give_up = time.monotonic() + PATIENCE
+    while tapes() > before and time.monotonic() < give_up:
+        threading.Event().wait(0.05)  # for the server's side to end
+    assert tapes() <= before
