@@ -11,16 +11,17 @@ from typing import Any, TypeVar
 from engine.bars import Bars
 from engine.catalog import Entry
 from engine.remote import wire
-from engine.why import Explanation, Survey, TradeReasons, explain, survey, trade_reasons
+from engine.why import Explanation, ListReasons, Survey, TradeReasons, explain, list_reasons, survey, trade_reasons
 from engine.why.answer import read
 
-T = TypeVar("T", Explanation, Survey, TradeReasons)
+T = TypeVar("T", Explanation, Survey, TradeReasons, ListReasons)
 TURN = 0.2  # s of work between two breaths
 
 _ANSWERS: dict[type[Any], Callable[..., Any]] = {
     Explanation: explain,
     Survey: survey,
     TradeReasons: trade_reasons,
+    ListReasons: list_reasons,
 }
 _NAMES = {kind.__name__: kind for kind in _ANSWERS}
 

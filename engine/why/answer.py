@@ -105,13 +105,18 @@ class Explanation:
 
 @dataclass(slots=True)
 class End:
-    """One end of a trade: what filled, and for an order of the strategy's, why it was placed. Bars from 1."""
+    """One end of a trade: what filled, and for an order of the strategy's, why it was placed. Bars from 1.
+
+    `how` is what made it end there, in a few words; `telling` are those of `because` that say most.
+    """
 
     bar: int
     words: str
+    how: str = ""
     placed_bar: int | None = None
     line: int | None = None
     because: list[Condition] = field(default_factory=list)
+    telling: list[Condition] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     filled_values: list[Value] = field(default_factory=list)
 
@@ -124,6 +129,18 @@ class TradeReasons:
     side: str
     entry: End
     exit: End | None = None
+    missing: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as data for JSON."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class ListReasons:
+    """The reasons of several trades, those with several exits once for each. `missing` says why there is no source."""
+
+    rows: list[TradeReasons] = field(default_factory=list)
     missing: str = ""
 
     def to_dict(self) -> dict[str, Any]:

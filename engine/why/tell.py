@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from engine import lib
@@ -66,6 +67,40 @@ def condition(seen: Seen) -> Condition:
         site.text, site.line, site.function, site.role, site.kind, seen.depth, seen.outcome, detail, missed,
         orders=site.orders, site=site.number,
     )  # fmt: skip
+
+
+def telling(because: list[Condition]) -> list[Condition]:
+    """Return, of conditions that led somewhere, those that say most: what held, numbers before states.
+
+    Where nothing had to hold (an `else`), it is the last that did not.
+    """
+    held: list[Condition] = []
+    at = 0
+    while at < len(because):
+        stop = at + 1
+        while stop < len(because) and because[stop].depth > because[at].depth:
+            stop += 1
+        held += _held_in(because[at], because[at + 1 : stop])
+        at = stop
+    numbers = [one for one in held if one.kind in ("compare", "call")]
+    return numbers or held or [one for one in because if one.depth == 0][-1:]
+
+
+def _held_in(root: Condition, parts: list[Condition]) -> list[Condition]:
+    """Return what of a condition held: itself, or for an `and`, `or` or match its parts that did."""
+    if not root.outcome:
+        return []
+    if root.kind == "not":  # `not self.position`: the part has the value
+        detail = parts[0].detail if parts else root.detail
+        return [replace(root, detail=detail.partition(", missed by")[0].partition(": equal")[0], depth=0)]
+    if root.kind not in ("all", "any"):
+        return [replace(root, depth=0)]
+    inner = [place for place, part in enumerate(parts) if part.depth == root.depth + 1]
+    return [
+        one
+        for start, stop in zip(inner, [*inner[1:], len(parts)], strict=True)
+        for one in _held_in(parts[start], parts[start + 1 : stop])
+    ]
 
 
 def _not_looked_at(site: Site, depth: int) -> Condition:

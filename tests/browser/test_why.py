@@ -98,7 +98,7 @@ def test_a_near_miss_travels_to_its_bar_and_explains_it(deck: Deck):
 def test_a_trade_says_why_it_was_entered_and_left(deck: Deck):
     deck.open()
     deck.finish()
-    deck.page.locator("[data-why-trade='1']").click()
+    deck.page.locator("button[data-why-trade='1']").click()
     expect(title(deck)).to_contain_text("Why trade 1?")
     ends = deck.page.locator("#why .why-columns section")
     expect(ends).to_have_count(2)
@@ -107,6 +107,56 @@ def test_a_trade_says_why_it_was_entered_and_left(deck: Deck):
     assert deck.bar == 122  # the row's own click did not take the playhead away
     ends.first.locator("[data-why-bar]").click()
     expect(title(deck)).to_contain_text(re.compile(r"Why at bar \d+\?"))
+
+
+def test_at_rest_each_row_of_the_list_says_why_it_was_entered_and_left(deck: Deck):
+    deck.open()
+    deck.finish()
+    rows = deck.page.locator("#trades tr[data-trade]")
+    lines = deck.page.locator("#trades .reason-row")
+    expect(lines).to_have_count(rows.count())
+    for line in lines.all():
+        halves = line.locator(".half")
+        expect(halves).to_have_count(2)
+        expect(halves.first).to_contain_text(re.compile(r"crossover\(.+ now, .+ before"))
+        expect(halves.first).to_contain_text(re.compile(r"bar \d+: Close [\d.]+ · SMA 5 [\d.]+ · SMA 15 [\d.]+"))
+    order = [
+        deck.page.evaluate("row => row.nextElementSibling.dataset.reasonOf", row.element_handle()) for row in rows.all()
+    ]
+    assert [key.split(":")[0] for key in order] == [row.get_attribute("data-trade") for row in rows.all()]
+
+
+def test_a_trade_that_is_open_again_after_a_step_back_has_the_line_of_an_open_one(deck: Deck):
+    deck.open()
+    deck.finish()
+    lines = deck.page.locator("#trades .reason-row")
+    expect(lines).to_have_count(deck.page.locator("#trades tr[data-trade]").count())
+    left = int(
+        deck.page.locator("#trades tr:not(.open) td[data-bar-number]").first.get_attribute("data-bar-number") or 0
+    )
+    deck.seek(left - 1)
+    expect(deck.page.locator("#trades tr.open + .reason-row .half").last).to_have_text("Outstill open")
+    assert lines.count() == deck.page.locator("#trades tr[data-trade]").count()
+
+
+def test_while_it_plays_no_reasons_are_asked_for(deck: Deck):
+    asked: list[str] = []
+    deck.page.on("request", lambda request: asked.append(request.url) if "/why/trades" in request.url else None)
+    deck.open(speed=5)
+    deck.until(lambda: deck.page.locator("#trades tr[data-trade]").count() >= 2, "trades")
+    assert deck.status == "playing" and not asked
+    assert deck.page.locator(".reason-row").count() == 0
+    deck.press("k")
+    deck.until(lambda: len(asked) == 1, "the question")
+
+
+def test_a_line_of_reasons_opens_all_of_them(deck: Deck):
+    deck.open()
+    deck.finish()
+    line = deck.page.locator("#trades .reason-row").first
+    line.locator(".half").first.click()
+    expect(title(deck)).to_contain_text(re.compile(r"Why trade \d+\?"))
+    assert deck.bar == 122
 
 
 def test_before_the_first_bar_it_says_what_to_do(deck: Deck):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.errors import EngineError
 from tests.webapp.pages import FRAGMENT, get, start
 from webapp import runs
 
@@ -177,3 +178,34 @@ def test_the_player_has_a_place_for_the_answer(client, run):
     page = get(client, f"/runs/{run}")
     assert page.one("#why")["data-address"] == f"/runs/{run}/why"
     assert "why here" in page.text("[data-dialog=keys]")
+
+
+def test_trades_are_told_in_a_line_for_each_exit(client, run):
+    page = get(client, f"/runs/{run}/why/trades?trades=1,2", headers=FRAGMENT)
+    lines = page.all("[data-reason]")
+    assert [line.get("data-reason").split(":")[0] for line in lines] == ["1", "2"]
+    assert "crossover(self.fast_sma, self.slow_sma)" in lines[0].get_text()
+    assert get(client, f"/runs/{run}/why/trades?trades=1").text("h1") == "Why each trade"
+
+
+def test_a_trade_that_was_open_then_is_told_as_open(client, run):
+    whole = get(client, f"/runs/{run}/why/trades?trades=1", headers=FRAGMENT).one("[data-reason]").get("data-reason")
+    left = int(whole.split(":")[1])
+    page = get(client, f"/runs/{run}/why/trades?trades=1&known={left - 1}", headers=FRAGMENT)
+    assert page.one("[data-reason]").get("data-reason") == "1:"
+    assert "still open" in page.text("[data-reason]")
+
+
+@pytest.mark.parametrize("trades", ["", "x", "99", "-1", "²", "1e3", ",,"])
+def test_trades_that_are_not_there_have_no_lines(client, run, trades):
+    page = get(client, f"/runs/{run}/why/trades?trades={trades}", headers=FRAGMENT)
+    assert page.status == 200 and not page.all("[data-reason]")
+
+
+def test_where_no_answer_can_be_had_the_lines_stay_away(client, services, run, monkeypatch):
+    def busy(*args, **details):
+        raise EngineError("The server is busy.")
+
+    monkeypatch.setattr(runs, "ask", busy)
+    page = get(client, f"/runs/{run}/why/trades?trades=1", headers=FRAGMENT)
+    assert page.status == 200 and not page.all("[data-reason]")

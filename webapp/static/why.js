@@ -1,4 +1,6 @@
 // why.js: the panel that explains a bar, a trade, or counts every condition. The server writes it; this fetches and shows it.
+import { Reasons } from "./reasons.js";
+
 const PATIENCE = 1_500; // ms to wait for the server to have noted how far the run was played
 const PAUSE = 180; // ms without a step, then the panel follows the playhead
 
@@ -10,6 +12,7 @@ export class Why {
     this.address = this.box.dataset.address;
     this.following = true; // the panel shows the playhead's bar
     element.addEventListener("click", (event) => this.clicked(event), true);
+    this.reasons = new Reasons(element, player, this.address);
   }
 
   get visible() {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
-from engine.errors import ConfigError
-from engine.why import Explanation, Survey, TradeReasons
+from engine.errors import ConfigError, EngineError
+from engine.why import Explanation, ListReasons, Survey, TradeReasons
 from webapp import runs, services
 from webapp.errors import wants_fragment
 from webapp.store import Run
+
+MOST = 100  # trades in one answer
 
 bp = Blueprint("why", __name__, url_prefix="/runs/<id>/why")
 
@@ -49,6 +52,20 @@ def trade(id: str, trade: int) -> ResponseReturnValue:
     run = _played(id)
     told = runs.ask(services(), run, TradeReasons, trade=trade, until=_known(run))
     return _answer(run, told.entry.bar, "why_trade", f"Why trade {trade}", told=told)
+
+
+@bp.get("/trades")
+def trades(id: str) -> ResponseReturnValue:
+    """Return why each of `?trades=1,2,3` was entered and left, a line for each, as known at bar `?known=`.
+
+    The page asks for it unasked when it comes to rest, so an answer that cannot be had is an empty one.
+    """
+    run = _played(id)
+    asked = [int(text) for text in request.args.get("trades", "").split(",") if text.isascii() and text.isdigit()]
+    told = ListReasons()
+    with contextlib.suppress(EngineError):
+        told = runs.ask(services(), run, ListReasons, trades=asked[:MOST], until=_known(run))
+    return _answer(run, _known(run), "why_trades", "Why each trade", told=told)
 
 
 def _played(id: str) -> Run:
