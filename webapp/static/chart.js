@@ -1,15 +1,13 @@
 // chart.js: draws candles and marks with the chart library; the only module that knows it.
 // The panes come from the set-up script that lightweight-charts-python wrote; feeding them is ours.
 import { EquityBand } from "./equityband.js";
+import { size as plain } from "./format.js";
+import { extremes, grouped, worded } from "./labels.js";
 import { TradeLines } from "./tradelines.js";
-import { decimalsFor, size as plain } from "./format.js";
 
 const RIGHT = 5; // empty candles kept to the right of the newest
 const NEW_BARS = 40; // up to so many changed candles are updates; more are one setData
-const LETTER = 6; // px, about, of a mark's text
-const GAP = 8; // px between two texts
-const LINE = 15; // px of height of a text
-const BESIDE = 26; // px from a candle to the middle of its text
+const AXIS = 72; // px of width of the price axis
 const MAX_LINES = 24; // labelled price lines at once
 
 export async function loadSetup(address, shape) {
@@ -80,7 +78,7 @@ export class Chart {
         timeScale: { shiftVisibleRangeOnNewBar: false, visible: pane === this.panes.at(-1), rightOffset: RIGHT,
           tickMarkFormatter: (time, kind) => this.clock.tick(time, kind), lockVisibleTimeRangeOnResize: true },
         localization: { timeFormatter: (time) => this.clock.text(time), locale: "en-GB" },
-        rightPriceScale: { minimumWidth: 72, borderVisible: false, entireTextOnly: true },
+        rightPriceScale: { minimumWidth: AXIS, borderVisible: false, entireTextOnly: true },
         handleScale: { axisPressedMouseMove: { time: true, price: true } },
       });
       pane.api.timeScale().subscribeVisibleLogicalRangeChange((range) => this.ranged(pane, range));
@@ -115,6 +113,7 @@ export class Chart {
       const tall = i === this.panes.length - 1 ? left : Math.round((height * shares[i]) / sum);
       left -= tall;
       pane.top = height - left - tall;
+      pane.tall = tall;
       pane.wrapper.style.height = `${tall}px`;
       pane.wrapper.style.width = "100%";
       pane.api.resize(width, tall);
@@ -164,7 +163,9 @@ export class Chart {
 
   // -- data: one call an animation frame
 
-  paint(data, marks, decimals) {
+  // `resting`: the next bar does not follow at once.
+  paint(data, marks, decimals, resting) {
+    this.resting = resting;
     const all = data.replaced || this.restyled || data.count - data.changed > NEW_BARS;
     if (decimals !== this.decimals) this.precision(decimals);
     if (all) this.setAll(data);
@@ -185,7 +186,7 @@ export class Chart {
   }
 
   get plotWidth() {
-    return this.price.api.timeScale().width();
+    return this.price.api.timeScale().width() || this.width - AXIS; // the library does not know before its first frame
   }
 
   precision(decimals) {
@@ -347,7 +348,8 @@ export class Chart {
 
   // -- marks
 
-  // Markers for the visible window, and a screen either side; made again when the window has moved by half of one.
+  // Markers for the visible window, and a screen either side; made again when the window has moved by half of one, and
+  // once the playhead rests, when the scale was another.
   mark() {
     const { data, marks, range } = this;
     if (!data?.count || !range) return;
@@ -356,40 +358,24 @@ export class Chart {
     const known = this.markedFor;
     const fresh = known && known.version === marks.version && known.bucket === data.bucket && known.first === data.first &&
       Math.abs(known.at - range.from) < span / 2 && Math.abs(known.span - span) < span / 4;
-    if (fresh) return;
-    this.markedFor = { version: marks.version, bucket: data.bucket, first: data.first, at: range.from, span };
-    const groups = new Map();
-    for (const event of marks.events.values()) {
-      const at = data.indexOf(event.fill_bar ?? event.bar_number); // with trade_on_close the bar before
-      if (at < from || at > to) continue;
-      const buys = (event.kind === "opened") === (event.side === "long");
-      const key = at * 2 + (buys ? 0 : 1);
-      const group = groups.get(key) ?? groups.set(key, { at, buys, events: [] }).get(key);
-      group.events.push(event);
-    }
-    const peeks = this.peeks(data, from, to);
-    const sorted = [...groups.entries()].sort(([a], [b]) => a - b).map(([, group]) => group);
-    const worded = this.worded(sorted, data, this.width / span);
-    const trades = sorted.map((group) => this.marker(data, group, worded.has(group)));
-    this.candles.setMarkers([...peeks, ...trades].sort((a, b) => a.time - b.time));
+    if (fresh && !this.resting) return;
+    const scale = extremes(data, range, this.over(data));
+    if (fresh && scale.every((price, i) => price === known.scale[i])) return;
+    this.markedFor = { version: marks.version, bucket: data.bucket, first: data.first, at: range.from, span, scale };
+    const spacing = this.plotWidth / (span + 1);
+    const groups = grouped(marks.events.values(), data, from, to, spacing);
+    const words = worded(groups, data, { range, spacing, scale, height: this.price.tall }, this.decimals);
+    const small = spacing < 6 ? 0.75 : 1;
+    const trades = groups.map((group) => this.marker(data, group, words.get(group) ?? "", small));
+    this.candles.setMarkers([...this.peeks(data, from, to), ...trades].sort((a, b) => a.time - b.time));
     this.tradeLines.show(marks.within(data.barAt(from), data.barAt(to), data.last), data);
+    this.joined = groups.reduce((sum, { candles }) => sum + candles.size - 1, 0);
     this.on.marked?.();
   }
 
-  // The marks whose text has room: from the newest back, none that would run into one that was chosen.
-  worded(groups, data, spacing) {
-    const taken = [];
-    const chosen = new Set();
-    for (const group of [...groups].reverse()) {
-      const half = (describe(group.events, this.decimals).length * LETTER + GAP) / 2;
-      const x = group.at * spacing;
-      const price = group.buys ? data.columns.low[group.at] : data.columns.high[group.at];
-      const y = (this.candles.priceToCoordinate(price) ?? 0) + (group.buys ? BESIDE : -BESIDE);
-      if (taken.slice(-6).some((other) => Math.abs(x - other.x) < half + other.half && Math.abs(y - other.y) < LINE)) continue;
-      taken.push({ x, y, half });
-      chosen.add(group);
-    }
-    return chosen;
+  // The lines that share the candles' scale.
+  over(data) {
+    return data.values.filter((_, n) => this.price.series.includes(this.indicators[n]));
   }
 
   // Where the look-ahead proof found something: a word on the first of neighbours, a dot on the others.
@@ -403,16 +389,15 @@ export class Chart {
       color: this.colors.peek, size: 0.6, text: places.get(at - 1) === text ? "" : text }));
   }
 
-  marker(data, { at, buys, events }, worded) {
-    const entry = events[0].kind === "opened";
-    const word = worded ? describe(events, this.decimals) : events.length > 1 ? `×${events.length}` : "";
+  marker(data, { at, buys, events }, text, size) {
+    const entry = events.some(({ kind }) => kind === "opened");
     return {
       time: data.columns.time[at],
       position: buys ? "belowBar" : "aboveBar",
       shape: entry ? (buys ? "arrowUp" : "arrowDown") : "square",
       color: entry ? this.colors.entry : this.colors.exit,
-      size: entry ? 1 : 0.7,
-      text: word,
+      size: entry ? size : 0.7 * size,
+      text,
     };
   }
 
@@ -475,14 +460,4 @@ function whole(data) {
 
 function close(a, b) {
   return Boolean(a && b) && Math.abs(a.from - b.from) < 1e-6 && Math.abs(a.to - b.to) < 1e-6;
-}
-
-// What the fills of one candle came to: "Sell 264 @ 71.03"; at several prices only their number.
-function describe(events, decimals) {
-  const prices = new Set(events.map((event) => event.price));
-  if (prices.size > 1) return `×${events.length}`;
-  const [first] = events;
-  const buys = (first.kind === "opened") === (first.side === "long");
-  const size = events.reduce((sum, event) => sum + Math.abs(event.size), 0);
-  return `${buys ? "Buy" : "Sell"} ${plain(size)} @ ${first.price.toFixed(decimals ?? decimalsFor(first.price))}`;
 }

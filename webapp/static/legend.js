@@ -12,6 +12,7 @@ export class Legend {
       element.append(row);
       return { pane, row, cells: this.cells(pane, row) };
     });
+    this.rows[0].row.append(element.querySelector("[data-thinned]"));
     this.place();
   }
 

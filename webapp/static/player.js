@@ -173,7 +173,7 @@ class Player {
       cross: (logical) => this.legend.cross(logical),
       click: (logical) => this.seek(this.candles.barAt(Math.round(logical)), true),
       ask: (logical) => this.why.open(() => this.why.bar(this.candles.barAt(Math.round(logical)))),
-      marked: () => this.transport.thinned(this.marks.thinned, this.chart?.hiddenLines),
+      marked: () => this.transport.thinned(this.marks.thinned, this.chart?.joined, this.chart?.hiddenLines),
       resized: () => this.legend?.place(),
     });
     this.chart.balance = meta.initial_balance;
@@ -373,7 +373,7 @@ class Player {
 
   paint() {
     if (this.chart && this.candles.count + this.candles.replaced) {
-      this.chart.paint(this.candles, this.marks, this.decimals ?? 2);
+      this.chart.paint(this.candles, this.marks, this.decimals ?? 2, this.status !== "playing");
       this.legend.paint(this.candles);
       this.faults.paint(this.candles, this.marks.faults);
     }

@@ -107,11 +107,12 @@ export class Transport {
     });
   }
 
-  // How many marks stand for more than is drawn: thinned, never silently.
-  thinned({ events, trades }, lines) {
+  // How many marks stand for more than is drawn: thinned or joined with a neighbour's, never silently.
+  thinned({ events, trades }, joined, lines) {
     const note = this.find("thinned");
     const words = [];
-    if (events || trades) words.push(`${whole(Math.max(events, trades))} more trade marks: zoom in to see them`);
+    const more = Math.max(events, trades) + (joined ?? 0);
+    if (more) words.push(`${whole(more)} more trade marks: zoom in to see them`);
     if (lines > 0) words.push(`${whole(lines)} more price lines`);
     const text = words.join(" · ");
     if (note.textContent !== text) note.textContent = text;
