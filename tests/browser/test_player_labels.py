@@ -13,7 +13,8 @@ from webapp import Services
 
 LABELS = """async ({ lows, highs, events, spacing }) => {
   const { extremes, grouped, worded } = await import("/static/labels.js");
-  const data = { first: 1, bucket: 1, count: lows.length, columns: { low: lows, high: highs }, indexOf: (bar) => bar - 1 };
+  const columns = { low: lows, high: highs };
+  const data = { first: 1, bucket: 1, count: lows.length, columns, indexOf: (bar) => bar - 1 };
   const range = { from: -0.5, to: lows.length - 0.5 };
   const groups = grouped(events, data, 0, lows.length - 1, spacing);
   const words = worded(groups, data, { range, spacing, height: 400, scale: extremes(data, range, []) }, 2);
