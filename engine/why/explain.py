@@ -213,6 +213,10 @@ class _Teller:
         stops = [c for c in told.conditions if c.orders and c.outcome is False and c.depth == 0]
         if stops:
             return "No order: " + "; ".join(f"{_said(stop, told)} (line {stop.line})" for stop in stops[:3]) + "."
+        taken = [c for c in told.conditions if c.outcome and c.kind == "case" and not c.orders]
+        if taken:
+            subject = next(c for c in told.conditions if c.kind == "match" and taken[-1].depth == c.depth + 1)
+            return f"No order: `{subject.text}` {subject.detail}: the case `{taken[-1].text}` (line {taken[-1].line})."
         returned = [c for c in told.conditions if c.outcome and c.depth == 0 and c.role in ("if", "elif")]
         if returned:
             return (

@@ -12,7 +12,7 @@ import ast
 import copy
 import types
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ class Site:
 
     `kind` is "compare", "all" (and), "any" (or), "not", "call", "value", "match" or "case". `role` says what it is for:
     "if", "elif", "while", "assert", "choice" (ternary), "filter" (comprehension), "match", or "value". `tested`: only
-    its truth is used. `orders`: what it guards places an order.
+    its truth is used. `orders`: what it guards places an order; the last part of such an `and` is the order.
     """
 
     number: int
@@ -86,7 +86,7 @@ class Rewritten:
         """Return the tests that lead to a place in the source."""
         place = (line, column)
         inside = [s for s in self.spans if (s.line, s.column) <= place < (s.end_line, s.end_column)]
-        return max(inside, key=lambda s: (s.line, s.column)).chain if inside else ()
+        return max(inside, key=lambda s: (s.line, s.column, len(s.chain))).chain if inside else ()
 
 
 def rewrite(text: str, filename: str, *, lines: bool = True) -> Rewritten:
@@ -140,6 +140,7 @@ class _Writer:
         self.bodies: dict[tuple[str, int], tuple[int, int]] = {}
         self._function = ""
         self._path: list[str] = []
+        self._chain: Chain = ()  # the tests that lead to the expression at hand
 
     def module(self, tree: ast.Module) -> ast.Module:
         """Rewrite the functions of a module in place; what runs on import stays as it is."""
@@ -188,7 +189,7 @@ class _Writer:
 
     def _statement(self, node: Any, chain: Chain) -> None:
         """Rewrite a statement in place."""
-        self.spans.append(Span(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, chain))
+        self._lead(node, chain)
         match node:
             case ast.If():
                 role = "elif" if self._rows[node.lineno - 1][node.col_offset :].startswith(b"elif") else "if"
@@ -221,6 +222,11 @@ class _Writer:
                 self._inside(node)
             case _ if type(node).__name__ == "TryStar":
                 self._try(node, chain)
+
+    def _lead(self, node: Any, chain: Chain) -> None:
+        """Note which tests lead to a node."""
+        self._chain = chain
+        self.spans.append(Span(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, chain))
 
     def _guarded(self, node: ast.If | ast.While, role: str, chain: Chain) -> None:
         orders = [_places_order(node.body), _places_order(node.orelse)]
@@ -283,8 +289,7 @@ class _Writer:
             case ast.Call() if _name(node.func) in CROSSINGS:
                 return self._condition(node, role, parent, tested=False)
             case ast.IfExp():
-                node.test = self._test(node.test, "choice")[0]
-                node.body, node.orelse = self._expression(node.body), self._expression(node.orelse)
+                self._choose(node, self._expression)
                 return node, None
             case ast.NamedExpr():
                 node.value, number = self._value(node.value, role, parent)
@@ -305,10 +310,9 @@ class _Writer:
         match site.kind:
             case "all" | "any":
                 site.source = copy.deepcopy(node) if site.kind == "all" else None
-                part = self._test if tested else self._part
-                values = [part(value, role, site.number) for value in node.values]
-                node.values = [value for value, _ in values]
-                site.parts = [number for _, number in values if number is not None]
+                # `flat and rising and self.buy()`
+                site.orders = site.kind == "all" and not tested and _places_order(node.values[1:])
+                self._parts(site, node)
             case "not":
                 # Python asks `a and b` for its truth once more when `not` makes a value of it, and not in a test.
                 node.operand, number = (self._test if tested else self._part)(node.operand, role, site.number)
@@ -327,13 +331,39 @@ class _Writer:
                 else:
                     self._inside(node)
             case _ if tested and isinstance(node, ast.IfExp):
-                node.test = self._test(node.test, "choice")[0]
-                node.body, node.orelse = self._test(node.body, role)[0], self._test(node.orelse, role)[0]
+                self._choose(node, lambda branch: self._test(branch, role)[0])
             case _:
                 self._inside(node)
         original = ast.copy_location(ast.Pass(), node)
         begun = self._call(site.mark, "begin", [], original)
         return self._call(site.mark, "test" if tested else "value", [begun, node], original), site.number
+
+    def _parts(self, site: Site, node: ast.BoolOp) -> None:
+        """Rewrite the operands of an `and` or `or`; each is led to by those before it."""
+        part = self._test if site.tested else self._part
+        before = self._chain
+        for place, value in enumerate(node.values):
+            if place:
+                self._lead(value, self._chain)
+            orders = site.orders and _places_order([value])
+            node.values[place], number = part(value, site.role, site.number)
+            if number is not None:
+                site.parts.append(number)
+                self.sites[number].orders = orders
+                self._chain = (*self._chain, (number, site.kind == "all"))
+        self._chain = before
+
+    def _choose(self, node: ast.IfExp, branch: Callable[[Any], Any]) -> None:
+        """Rewrite a conditional expression in place."""
+        orders, before = _places_order([node.body]), self._chain
+        node.test, number = self._test(node.test, "choice")
+        if number is not None:
+            self.sites[number].orders = orders
+        for name, outcome in (("body", True), ("orelse", False)):
+            inner = getattr(node, name)
+            self._lead(inner, before if number is None else (*before, (number, outcome)))
+            setattr(node, name, branch(inner))
+        self._chain = before
 
     def _part(self, node: Any, role: str, parent: int | None) -> tuple[Any, int | None]:
         """Return an operand of a boolean expression whose value is used."""
@@ -407,7 +437,7 @@ def _is_number(node: Any) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in (int, float)
 
 
-def _places_order(body: list[ast.stmt]) -> bool:
+def _places_order(body: Sequence[ast.AST]) -> bool:
     return any(
         isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ORDERING
         for statement in body

@@ -57,7 +57,10 @@ class Moment:
         for site, _ in asked.chain:
             found = [seen for seen in self.recorder.seen if seen.site is site]
             if found:
-                told += tell.conditions(_family(found[-1], self.recorder.seen), sites)
+                root = found[-1]
+                if site.kind == "case" and root.parent is not None:  # what it was matched against belongs to it
+                    root = root.parent
+                told += tell.conditions(_family(root, self.recorder.seen), sites)
         return told
 
 

@@ -97,7 +97,7 @@ def _counted(tally: Tally) -> Counted:
     return Counted(
         site.number, site.text, site.line, site.function, site.role, site.kind, _depth(tally), tally.evaluated,
         tally.true, first, last, _misses(tally), tally.stopped if site.kind == "all" else [],
-        alone if site.kind == "all" else [], _root(tally).site.orders,
+        alone if site.kind == "all" else [], _root(tally).site.orders and _root(tally).site.tested,
     )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def _findings(told: Survey, tallies: list[Tally], simulation: Simulation) -> lis
         return [f"next() was never called: the warm-up lasts until bar {simulation.tape.first_bar:,}."]
     found = []
     for counted, tally in zip(told.conditions, tallies, strict=True):
-        if not counted.orders or counted.depth:
+        if not tally.site.orders or counted.depth:
             continue
         if not counted.evaluated:
             found.append(f"Line {counted.line}, `{counted.text}`, was never reached.")
@@ -147,7 +147,7 @@ def _findings(told: Survey, tallies: list[Tally], simulation: Simulation) -> lis
 
 
 def _of_parts(counted: Counted, tally: Tally) -> list[str]:
-    parts = tally.parts
+    parts = [part for part in tally.parts if not part.site.orders]  # the order itself is no condition
     count = len(parts)
     said = []
     for place, part in enumerate(parts):
@@ -161,11 +161,11 @@ def _of_parts(counted: Counted, tally: Tally) -> list[str]:
             said.append(
                 f"Line {counted.line} needs {count} conditions; the {name}, `{part.site.text}`, was never looked at."
             )
-    known = [(n, place) for place, n in enumerate(counted.alone) if n > 0]
+    known = [(n, part) for n, part in zip(counted.alone, tally.parts, strict=True) if n > 0 and part in parts]
     if known and -1 not in counted.alone:
-        most, place = max(known)
+        most, part = max(known, key=lambda one: one[0])
         said.append(
-            f"Line {counted.line}: `{parts[place].site.text}` was the only one of {count} conditions "
+            f"Line {counted.line}: `{part.site.text}` was the only one of {count} conditions "
             f"to fail {most:,} time{'s' if most > 1 else ''}."
         )
     return said

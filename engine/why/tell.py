@@ -25,9 +25,11 @@ def conditions(seen: list[Seen], sites_of: dict[int, list[Site]]) -> list[Condit
         if one.parent is not None:
             parts.setdefault(id(one.parent), []).append(one)
     told: list[Condition] = []
+    known = set(map(id, seen))
     for one in seen:
-        if one.parent is None:
-            told += _with_parts(one, parts, sites_of[id(one.site)])
+        if one.parent is None or id(one.parent) not in known:
+            family = _with_parts(one, parts, sites_of[id(one.site)])
+            told += [replace(c, depth=c.depth - one.depth) for c in family] if one.depth else family
     return told
 
 
@@ -88,12 +90,14 @@ def telling(because: list[Condition]) -> list[Condition]:
 
 def _held_in(root: Condition, parts: list[Condition]) -> list[Condition]:
     """Return what of a condition held: itself, or for an `and`, `or` or match its parts that did."""
-    if not root.outcome:
+    if not root.outcome and root.kind != "match":
         return []
+    if root.kind == "case":
+        return [replace(root, text=f"case {root.text}", depth=0)]
     if root.kind == "not":  # `not self.position`: the part has the value
         detail = parts[0].detail if parts else root.detail
         return [replace(root, detail=detail.partition(", missed by")[0].partition(": equal")[0], depth=0)]
-    if root.kind not in ("all", "any"):
+    if root.kind not in ("all", "any", "match"):
         return [replace(root, depth=0)]
     inner = [place for place, part in enumerate(parts) if part.depth == root.depth + 1]
     return [

@@ -552,3 +552,62 @@ def test_damaged_answers_are_refused(damage):
 
     with pytest.raises((ValueError, TypeError)):
         read(Explanation, look("def next(self):\n    pass", 4).to_dict() | damage)
+
+
+def because(answer):
+    (order,) = answer.placed
+    return [(c.depth, c.text, c.outcome) for c in order.because]
+
+
+def test_an_order_in_a_match_tells_what_was_matched():
+    body = """
+def next(self):
+    match self.data.Close[-1] // 2, self.position.size:
+        case 7, 0: self.buy(size=1)
+        case _: pass
+"""
+    assert because(look(body, 4)) == [
+        (0, "self.data.Close[-1] // 2, self.position.size", None),
+        (1, "7, 0", True),
+        (1, "_", None),
+    ]
+    assert look(body, 3).verdict == (
+        "No order: `self.data.Close[-1] // 2, self.position.size` is 5, 0: the case `_` (line 8)."
+    )
+
+
+def test_an_order_in_a_conditional_expression_tells_the_way_to_it():
+    body = """
+def next(self):
+    c = self.data.Close[-1]
+    self.buy(size=1) if c > 13 else self.sell(size=1) if c < 12 else None
+"""
+    assert because(look(body, 4)) == [(0, "c > 13", True)]
+    assert because(look(body, 3)) == [(0, "c > 13", False), (0, "c < 12", True)]
+    assert look(body, 2).verdict == (
+        "No order: `c > 13` was no (12 > 13, missed by 1) (line 7); "
+        "`c < 12` was no (12 < 12: equal, missed by a hair) (line 7)."
+    )
+
+
+def test_an_order_at_the_end_of_an_and_tells_what_let_it_through():
+    body = """
+def next(self):
+    c = self.data.Close[-1]
+    c > 13 and not self.position and self.buy(size=1)
+"""
+    assert because(look(body, 4)) == [
+        (0, "c > 13", True),
+        (0, "not self.position", True),
+        (1, "self.position", False),
+    ]
+    assert look(body, 3).verdict == "No order: `c > 13` was no (11 > 13, missed by 2) (line 7)."
+
+
+def test_an_order_placed_by_a_chosen_function_tells_the_choice():
+    body = """
+def next(self):
+    act = self.buy if self.data.Close[-1] > 13 else None
+    act(size=1) if act else None
+"""
+    assert because(look(body, 4)) == [(0, "act", True)]

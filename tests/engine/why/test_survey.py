@@ -153,3 +153,9 @@ def test_without_source_the_survey_says_so():
     space: dict = {}
     exec("from engine import Strategy\nclass Typed(Strategy):\n    def next(self):\n        self.buy()", space)
     assert "not available" in why.survey(build.flat(CLOSES), space["Typed"]).missing
+
+
+def test_an_order_at_the_end_of_an_and_is_no_condition_that_fails():
+    told = survey("def next(self):\n    c = self.data.Close[-1]\n    c > 13 and c > 100 and self.buy(size=1)")
+    assert told.findings == ["Line 7 needs 2 conditions; the second, `c > 100`, was never true in 3 looks."]
+    assert not any(c.orders for c in told.conditions)
