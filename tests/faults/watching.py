@@ -60,6 +60,16 @@ class Watcher:
             self.take(self.wire.receive())
         return self
 
+    def pause(self) -> Watcher:
+        """Have it stay at a bar until it is told to play: it cannot end before that, however slow the test is."""
+        assert self.wire is not None
+        self.wire.send({"action": "pause"})
+        while True:
+            message = self.wire.receive()
+            self.take(message)
+            if message["type"] == "state" and message["status"] == "paused":
+                return self
+
     def take(self, message: dict[str, Any]) -> None:
         """Keep what a message says."""
         kind = message["type"]
