@@ -89,6 +89,7 @@ class Deck:
 
     def settle(self) -> None:
         """Wait until the panels show the bar that the chart does."""
+        self.until(lambda: self.page.evaluate("() => Boolean(window.tapedeckChart)"), "the chart")
         self.until(self._settled, "the panels to show the playhead's bar")
 
     def _settled(self) -> bool:

@@ -17,6 +17,7 @@ from flask_sock import Sock
 
 from tests.conftest import serving
 from tests.handshake import frame, open_by_hand, read, shake
+from tests.wire import Client
 from webapp import sockets
 from webapp.sockets import Channel, Ended, Inbox, Line
 
@@ -293,7 +294,7 @@ def test_messages_of_every_size_arrive_as_they_were_sent(serve):
         for size in sizes:
             channel.send(b"x" * size)
 
-    client = simple_websocket.Client(serve(send_all))
+    client = Client(serve(send_all))
     assert [len(client.receive(timeout=PATIENCE)) for _ in sizes] == sizes
 
 
@@ -395,7 +396,7 @@ def test_a_client_that_vanishes_frees_its_handler(serve):
 
 
 def test_a_message_that_is_too_large_closes_with_1009(serve):
-    client = simple_websocket.Client(serve(lambda channel: channel.receive(PATIENCE)))
+    client = Client(serve(lambda channel: channel.receive(PATIENCE)))
     client.send("x" * (sockets.MESSAGE + 1))
     with pytest.raises(simple_websocket.ConnectionClosed) as closed:
         client.receive(timeout=PATIENCE)
@@ -412,7 +413,7 @@ def test_a_flood_is_noticed_and_costs_bounded_memory(serve):
         seen.append(len(channel._ws.input_buffer))
         raise Ended(sockets.POLICY, "Too many messages.")
 
-    client = simple_websocket.Client(serve(watch))
+    client = Client(serve(watch))
     for _ in range(sockets.WAITING + 1):
         client.send("x" * 30)
     with pytest.raises(simple_websocket.ConnectionClosed) as closed:
@@ -438,7 +439,7 @@ def test_drain_wakes_every_handler_and_ends_those_that_do_not_listen(serve, monk
             board.remove(channel)
 
     url = serve(listen)
-    good = simple_websocket.Client(url)
+    good = Client(url)
     bad = open_by_hand(url)
     bad.send(b"\x81\x84\0\0\0\0deaf")
     assert deaf.wait(PATIENCE)
