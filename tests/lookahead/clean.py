@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 import numpy as np
@@ -253,6 +254,68 @@ class AllKinds(Strategy):
                 trade.sl = max(trade.sl or 0, price - 3 * self.atr[-1])
 
 
+def when_flat(decide):
+    """Let a strategy decide only while it holds nothing."""
+
+    @functools.wraps(decide)
+    def wrapper(self):
+        if self.position:
+            return self.hold()
+        return decide(self)
+
+    return wrapper
+
+
+class Decorated(Rising):
+    def values(self, close):
+        return close.rolling(10).mean()
+
+    def hold(self):
+        if self.line[-1] < self.line[-2]:
+            self.position.close()
+
+    @when_flat
+    def next(self):
+        if self.line[-1] > self.line[-2]:
+            self.buy()
+
+
+class Yields(Rising):
+    """Collects its reasons from a generator, and matches what came."""
+
+    def values(self, close):
+        return close.rolling(10).mean()
+
+    def reasons(self):
+        if self.data.Close[-1] > self.line[-1]:
+            yield "above"
+        if self.data.Close[-1] > self.data.Open[-1]:
+            yield "rose"
+
+    def next(self):
+        match [*self.reasons()], bool(self.position):
+            case ["above", "rose"], False:
+                self.buy()
+            case [], True:
+                self.position.close()
+
+
+class LooksBack(Strategy):
+    """Counts back over the bars so far, and asks for one that may not be there."""
+
+    def next(self):
+        streak = 1
+        while streak < len(self.data) - 1 and self.data.Close[-streak] > self.data.Close[-streak - 1]:
+            streak += 1
+        try:
+            past = self.data.Close[-40]
+        except IndexError:
+            return
+        price = self.data.Close[-1]
+        self.buy() if streak >= 3 and price > past and not self.position else None
+        streak == 1 and self.position and self.position.close()
+
+
 CLEAN = [
     ShiftedOn,
     Changes,
@@ -274,4 +337,7 @@ CLEAN = [
     Stateful,
     KeepsLists,
     AllKinds,
+    Decorated,
+    Yields,
+    LooksBack,
 ]

@@ -260,6 +260,58 @@ class TrailingByPercent(TrailingStrategy):
             self.buy(size=10)
 
 
+class RankedOfAll(Indicator):
+    def values(self, close):
+        return close.rank(pct=True)
+
+
+class HighestToCome(Indicator):
+    def values(self, close):
+        return close[::-1].cummax()[::-1]
+
+
+class SmoothedBothWays(Indicator):
+    def values(self, close):
+        return (close.ewm(span=5).mean() + close[::-1].ewm(span=5).mean()[::-1]) / 2
+
+
+class LowFrequencies(Indicator):
+    def values(self, close):
+        waves = np.fft.rfft(close)
+        waves[8:] = 0
+        return np.fft.irfft(waves, len(close))
+
+
+class TrendOfAll(Strategy):
+    """Fits a line through all closes, and keeps nothing but two numbers of it."""
+
+    def init(self):
+        closes = self.data.Close.s.to_numpy()
+        steps = np.arange(len(closes)) - (len(closes) - 1) / 2
+        self.middle = closes.mean()
+        self.slope = (steps * closes).sum() / (steps**2).sum() if len(closes) > 1 else 0.0
+
+    def next(self):
+        if self.data.Close[-1] < self.middle and self.slope > 0 and not self.position:
+            self.buy()
+        elif self.position and (self.data.Close[-1] > self.middle or self.slope < 0):
+            self.position.close()
+
+
+class KnowsTheWinners(Strategy):
+    """Keeps the numbers of the bars that a rise follows."""
+
+    def init(self):
+        closes = self.data.Close.s.to_numpy()
+        self.rises = {bar for bar in range(len(closes) - 1) if closes[bar + 1] > closes[bar]}
+
+    def next(self):
+        if len(self.data) - 1 in self.rises:
+            self.buy(size=1)
+        elif self.position:
+            self.position.close()
+
+
 LEAKS = [
     ShiftedBack,
     CentredWindow,
@@ -292,6 +344,12 @@ LEAKS = [
     StopAtTheLow,
     Engine,
     Signals,
+    RankedOfAll,
+    HighestToCome,
+    SmoothedBothWays,
+    LowFrequencies,
+    TrendOfAll,
+    KnowsTheWinners,
 ]
 
 
