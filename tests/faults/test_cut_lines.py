@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import random
 import struct
+import sys
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.faults.watching import Watcher
 from tests.handshake import frame, open_by_hand
+from tests.wire import PATIENCE
+from webapp import player, sockets
 
 CONFIG = {"symbol": "AAPL", "period": "6mo", "interval": "1d", "strategy": "sma_cross", "speed": 100}
 CONFIG |= {"params": {"fast": 2, "slow": 4}}  # trades often
@@ -43,6 +48,28 @@ def test_a_line_cut_between_a_signal_and_its_candle_costs_nothing(live_url):
         watcher.cut()
         assert watcher.bar < watcher.signals[-1]["bar_number"]
         assert watcher.connect(live_url, speed="instant").watch().seen == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how a client vanishes here")
+@pytest.mark.parametrize("paused", [False, True], ids=["playing", "paused"])
+@pytest.mark.parametrize("frames", [False, True], ids=["plain", "frames"])
+def test_a_client_that_vanishes_without_a_word_is_let_go(live_url, monkeypatch, frames, paused):
+    assert player.QUIET + sockets.VANISHED / 1000 < 30 and sockets.STALL < 30  # seconds until it is noticed
+    monkeypatch.setattr(player, "QUIET", 0.2)
+    monkeypatch.setattr(sockets, "VANISHED", 500)
+    before = len(sockets.switchboard)
+    watcher = Watcher(CONFIG | {"speed": 0.25}, frames=frames).connect(live_url, hold=True).until_bar(2)
+    if paused:
+        watcher.pause()
+    assert len(sockets.switchboard) == before + 1
+    watcher.vanish()
+    give_up = time.monotonic() + PATIENCE
+    while len(sockets.switchboard) > before:
+        assert time.monotonic() < give_up
+        threading.Event().wait(0.02)
+    assert watcher.wire is not None and watcher.wire.socket.connected  # no Close and no reset has reached it
+    watcher.cut()
+    assert watcher.connect(live_url, speed="instant", paused=False).watch().seen == whole(live_url, frames=frames)
 
 
 def test_two_tabs_on_one_run_play_by_themselves(live_url):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -18,8 +19,10 @@ from tests.servers import PATIENCE, Gunicorn, fetch, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
 
-CONFIG = {"symbol": "AAPL", "period": "1y", "interval": "1d", "strategy": "sma_cross", "speed": 10}
+# A stream lasts 25 s: none is over before its fault has come, however busy the machine is.
+CONFIG = {"symbol": "AAPL", "period": "2y", "interval": "1d", "strategy": "sma_cross", "speed": 1}
 STREAMS = 50
+STOPPED, RATE = 2.0, 40  # s that a worker stands still; bars a second
 
 
 class Hosts:
@@ -65,6 +68,12 @@ def workers(server: Gunicorn) -> list[int]:
         return [int(child) for child in file.read().split()]
 
 
+def state(pid: int) -> str:
+    """Return the letter that the kernel has for what a process does: "T" is stopped."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the worker is found through /proc")
 def test_a_killed_worker_costs_its_visitor_nothing(hosts):
     server = hosts.start()
@@ -79,12 +88,33 @@ def test_a_killed_worker_costs_its_visitor_nothing(hosts):
     assert workers(server) != [worker]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the worker is found through /proc")
+def test_a_worker_that_stood_still_goes_on_in_order_and_makes_up_for_nothing(hosts):
+    server = hosts.start()
+    expected = Watcher(CONFIG | {"speed": "instant"}).connect(server.url).watch().seen
+    watcher = Watcher(CONFIG | {"speed": RATE / 20}).connect(server.url).until_bar(10)
+    (worker,) = workers(server)
+    os.kill(worker, signal.SIGSTOP)
+    wait_for(lambda: state(worker) == "T")
+    assert watcher.wire is not None
+    while (text := watcher.wire.socket.receive(timeout=STOPPED / 2)) is not None:  # what was on its way
+        watcher.take(json.loads(text))
+    threading.Event().wait(STOPPED)  # more than is made up for
+    last, went_on = watcher.bar, time.monotonic()
+    os.kill(worker, signal.SIGCONT)
+    watcher.until_bar(last + int(2 * STOPPED * RATE))
+    assert time.monotonic() - went_on > STOPPED  # at once there would have been half of them
+    watcher.wire.send({"action": "speed", "value": "instant"})
+    assert watcher.watch().seen == expected
+    assert workers(server) == [worker]
+
+
 def test_fifty_streams_are_told_of_a_restart_and_go_on_at_the_new_server(hosts):
     port = free_port()
     server = hosts.start(port)
     expected = Watcher(CONFIG | {"speed": "instant"}).connect(server.url).watch().seen
     with ThreadPoolExecutor(STREAMS) as threads:
-        watchers = list(threads.map(lambda _: Watcher(CONFIG | {"speed": 1}).connect(server.url), range(STREAMS)))
+        watchers = list(threads.map(lambda _: Watcher(CONFIG).connect(server.url), range(STREAMS)))
         list(threads.map(lambda watcher: watcher.until_bar(3), watchers))
         assert server.stop() == 0  # asked by SIGTERM
         list(threads.map(lambda watcher: watcher.watch(), watchers))
@@ -103,8 +133,8 @@ def test_another_server_that_shares_only_the_database_goes_on_with_a_stream(host
     first = hosts.start(**shared, TAPEDECK_HOME=str(tmp_path / "first"))
     second = hosts.start(**shared, TAPEDECK_HOME=str(tmp_path / "second"))
     expected = Watcher(CONFIG | {"speed": "instant"}).connect(first.url).watch().seen
-    watcher = Watcher(CONFIG).connect(first.url).until_bar(40)
-    frames = Watcher(CONFIG, frames=True).connect(first.url).until_bar(20)
+    watcher = Watcher(CONFIG).connect(first.url).until_bar(20)
+    frames = Watcher(CONFIG, frames=True).connect(first.url).until_bar(10)
     wait_for(lambda: fetch(f"{second.url}/runs").count("Playing") == 2)
     first.kill()
     if sys.platform == "linux":  # elsewhere it takes a minute to be sure
@@ -112,7 +142,7 @@ def test_another_server_that_shares_only_the_database_goes_on_with_a_stream(host
     assert watcher.watch().complete is None
     assert watcher.connect(second.url, speed="instant").watch().seen == expected
     frames.watch()
-    assert [one["bar_number"] for one in frames.connect(second.url).watch().candles] == [
+    assert [one["bar_number"] for one in frames.connect(second.url, speed=20).watch().candles] == [
         one["bar_number"] for one in watcher.candles
     ]
     assert "Interrupted" not in fetch(f"{second.url}/runs")

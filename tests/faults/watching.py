@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import socket
 import struct
@@ -12,6 +13,7 @@ import simple_websocket
 
 from tests.wire import Wire
 
+SO_ATTACH_FILTER = 26  # Linux: the kernel hands the socket what a small program lets through
 GONE = (simple_websocket.ConnectionClosed, OSError)
 
 
@@ -84,6 +86,13 @@ class Watcher:
             self._see_frame(message)
         elif kind == "complete":
             self.complete = message
+
+    def vanish(self) -> None:
+        """Be gone without a FIN, as when the Wi-Fi is off: nothing that comes is answered any more. Linux."""
+        assert self.wire is not None
+        drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # one instruction: take 0 bytes
+        program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+        self.wire.socket.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
     def cut(self, *, reset: bool = False) -> None:
         """Lose the line, without a word; with `reset` as when the machine is gone."""
