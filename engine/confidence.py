@@ -127,9 +127,8 @@ def sample(trades: int, figures: Mapping[str, float | None]) -> str:
     low, high = figures.get("return_low"), figures.get("return_high")
     if trades < FEW or low is None or high is None:
         return f"{count}: too few to tell from luck"
-    span = f"95 % of redrawn samples return between {low:.1%} and {high:.1%}".replace("%", " %").replace(
-        "95  %", "95 %"
-    )
+    least, most = (f"{100 * value:.1f} %".replace("-", "−") for value in (low, high))
+    span = f"95 % of redrawn samples return between {least} and {most}"
     if low > 0:
         return f"{count}: more than luck would explain, if they are independent ({span})"
     if high < 0:

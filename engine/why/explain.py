@@ -14,7 +14,7 @@ from engine.orders import CLOSING, ENTRY, STOP_LOSS, Order
 from engine.strategy import Strategy
 from engine.tape import Event, Tape
 from engine.why import tell, words
-from engine.why.answer import Explanation, Line, Placed, Source, Value
+from engine.why.answer import Condition, Explanation, Line, Placed, Source, Value
 from engine.why.probes import Recorder
 from engine.why.study import Moment, Study
 from engine.why.swap import File
@@ -225,19 +225,36 @@ class _Teller:
         return "No order: no line that places one was reached."
 
 
-def _said(stop: Any, told: Explanation) -> str:
+def _said(stop: Condition, told: Explanation) -> str:
     """Return the condition that failed, and of an `and` the part that did."""
     at = next(i for i, c in enumerate(told.conditions) if c is stop)
-    if stop.kind == "all":
-        for part in told.conditions[at + 1 :]:
-            if part.depth <= stop.depth:
-                break
-            if part.depth == stop.depth + 1 and part.outcome is False:
-                return _with_detail(part)
-    return _with_detail(stop)
+    return _with_detail(told.conditions[_failed(told.conditions, at)])
 
 
-def _with_detail(condition: Any) -> str:
+def _failed(conditions: list[Condition], at: int) -> int:
+    """Return the place of the part that a condition failed at: of an `or`, in the `and` that came furthest."""
+    parts = _parts(conditions, at)
+    if conditions[at].kind == "any":
+        came = {part: sum(conditions[inner].outcome is True for inner in _parts(conditions, part)) for part in parts}
+        best = max(came, key=lambda part: came[part], default=at)
+        return _failed(conditions, best) if came.get(best) and conditions[best].kind == "all" else at
+    if conditions[at].kind == "all":
+        return next((_failed(conditions, part) for part in parts if conditions[part].outcome is False), at)
+    return at
+
+
+def _parts(conditions: list[Condition], at: int) -> list[int]:
+    """Return the places of a condition's own parts."""
+    depth, places = conditions[at].depth, []
+    for place in range(at + 1, len(conditions)):
+        if conditions[place].depth <= depth:
+            break
+        if conditions[place].depth == depth + 1:
+            places.append(place)
+    return places
+
+
+def _with_detail(condition: Condition) -> str:
     return f"`{condition.text}` was no{f' ({condition.detail})' if condition.detail else ''}"
 
 

@@ -611,3 +611,14 @@ def next(self):
     act(size=1) if act else None
 """
     assert because(look(body, 4)) == [(0, "act", True)]
+
+
+def test_of_an_or_the_side_that_came_furthest_is_named():
+    body = """
+def next(self):
+    c = self.data.Close[-1]
+    if c > 99 and c > 1 or c > 13 and c > 20:
+        self.buy()
+"""
+    assert look(body, 4).verdict == "No order: `c > 20` was no (14 > 20, missed by 6) (line 7)."
+    assert look(body, 3).verdict.startswith("No order: `c > 99 and c > 1 or c > 13 and c > 20` was no")
