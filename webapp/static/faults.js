@@ -10,7 +10,7 @@ export class Faults {
 
   // One mark for each fault in view; those that fall on the same pixel share one, and all their words.
   paint(data, faults) {
-    if (!this.chart.range) return;
+    if (!this.chart.range || !this.chart.plotWidth) return;
     const places = new Map();
     for (const { bar, kind, text } of faults.values()) {
       if (bar > data.last) continue;
