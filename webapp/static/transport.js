@@ -11,7 +11,7 @@ export class Transport {
     this.find = (name) => element.querySelector(`[data-${name}]`);
     this.scrubber = new Scrubber(this.find("scrubber"), player);
     this.parts = Object.fromEntries(["play", "speed", "bar", "time", "progress", "progress-text", "progress-part"].map((name) => [name, this.find(name)]));
-    this.parts.bar.style.minWidth = `${whole(player.total).length}ch`; // room for the last bar's number
+    element.style.setProperty("--digits", whole(player.total).length); // room for the last bar's number
     element.addEventListener("click", ({ target, detail }) => {
       this.clicked(target.closest("[data-action]"));
       if (detail) target.closest("button")?.blur(); // after a click of the mouse, Space plays instead of pressing it again
