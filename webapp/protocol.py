@@ -7,7 +7,8 @@ Client to server
 ----------------
 The first message starts; everything after it controls.
 
-    {"action": "start_backtest", "config": {...}}           a new run; a bare config without `action` is the same
+    {"action": "start_backtest", "config": {...}}           a new run; a bare config without `action` is the same,
+                                            if it has at least one field
     {"action": "start_backtest", "run": ID, "from_bar": k}  a stored run: the first bar sent is bar k (default 1),
                                             whole, with its signals or events
         Beside either, or inside `config`: `frames` (true for our page), `speed`, `paused` (true: wait for play),
@@ -99,7 +100,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,6 +108,7 @@ import numpy as np
 import orjson
 
 from engine.bars import Bars
+from engine.config import BacktestConfig
 from engine.errors import EngineError
 from engine.playback import INSTANT, Conditions, Playhead
 from engine.record import OrderRecord, TradeRecord
@@ -118,6 +120,8 @@ ACTIONS = (
     "window", "show", "ack",
 )  # fmt: skip
 _BESIDE = ("frames", "speed", "paused", "hold", "window")  # settings of the stream, not of the run
+
+_STARTING = {"run", "config", *(field.name for field in fields(BacktestConfig))}
 
 
 class Refused(EngineError):
@@ -167,7 +171,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
 
 
 def read_start(message: Mapping[str, Any]) -> Start:
-    """Return what a first message asks for; a bare config counts.
+    """Return what a first message asks for; a bare config counts, when anything in it is one's.
 
     Raises:
         Refused: it starts nothing.
@@ -175,6 +179,8 @@ def read_start(message: Mapping[str, Any]) -> Start:
     action = message.get("action", "start_backtest")
     if action != "start_backtest":
         raise Refused(f'Start a run first: {{"action": "start_backtest", ...}}, not {shown(action)}.', field="action")
+    if "action" not in message and not _STARTING.intersection(message):
+        raise Refused('Start a run first: {"action": "start_backtest", ...}.', field="action")
     run = message.get("run")
     config = message.get("config") if run is not None or "config" in message else message
     inner = config if isinstance(config, Mapping) else {}

@@ -150,7 +150,8 @@ class Store:
             with self.database.read() as connection:
                 row = connection.execute(self._select.where(runs.c.id == id)).first()
         if row is None:
-            raise UnknownRun("No run is stored under this address. Find it in the list of runs, or start a new one.")
+            told = "No run is stored under this address. Find it in the list of runs, or start a new one."
+            raise UnknownRun(told, field="run")
         return _run(row)
 
     def runs(self, limit: int = 25, before: int | None = None) -> list[Run]:
