@@ -13,7 +13,7 @@ from webapp import Services
 
 LABELS = """async ({ lows, highs, events, spacing }) => {
   const { extremes, grouped, worded } = await import("/static/labels.js");
-  const columns = { low: lows, high: highs };
+  const columns = { low: lows, high: highs, open: lows, close: highs };
   const data = { first: 1, bucket: 1, count: lows.length, columns, indexOf: (bar) => bar - 1 };
   const range = { from: -0.5, to: lows.length - 0.5 };
   const groups = grouped(events, data, 0, lows.length - 1, spacing);
@@ -21,7 +21,7 @@ LABELS = """async ({ lows, highs, events, spacing }) => {
   return groups.map((group) => ({ at: group.at, buys: group.buys, events: group.events.length,
     candles: group.candles.size, text: words.get(group) ?? "" }));
 }"""
-HEIGHT, BESIDE, LINE, LETTER = 400, 26, 15, 6
+HEIGHT, BESIDE, BEYOND, LETTER = 400, 26, 25, 6
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_every_event_is_in_a_mark_and_no_words_lie_on_a_candle(labels, spacing):
     least, most = min(lows), max(highs)
 
     def y(price: float) -> float:
-        return HEIGHT * (0.1 + 0.7 * (most - price) / (most - least))
+        return 0.1 * HEIGHT + BEYOND + (0.7 * HEIGHT - 2 * BEYOND) * (most - price) / (most - least)
 
     for mark in marks:
         if not mark["text"]:
@@ -81,7 +81,7 @@ def test_every_event_is_in_a_mark_and_no_words_lie_on_a_candle(labels, spacing):
         middle = y(lows[mark["at"]]) + BESIDE if mark["buys"] else y(highs[mark["at"]]) - BESIDE
         reach = int(len(mark["text"]) * LETTER / 2 / spacing)
         for i in range(max(0, mark["at"] - reach), min(399, mark["at"] + reach) + 1):
-            assert i == mark["at"] or y(highs[i]) >= middle + LINE / 2 or y(lows[i]) <= middle - LINE / 2
+            assert y(highs[i]) >= middle + LETTER or y(lows[i]) <= middle - LETTER
 
 
 def test_marks_that_were_joined_are_counted_on_the_page(page: Page, services: Services):

@@ -10,6 +10,7 @@ const BESIDE = 26; // px from a candle to the middle of its text
 const SYMBOL = { beside: 10, half: 7 }; // px from a candle to the middle of its arrow, and of half an arrow
 const LEGEND = 24; // px at the top that have words of their own
 const MARGIN = { top: 0.1, bottom: 0.2 }; // of the pane's height, as charts.py sets it
+const BEYOND = 25; // px that the library leaves for marks beyond the prices
 
 // Events as marks: those of one candle that point the same way share one, and so do those of candles too close to tell apart.
 export function grouped(events, data, from, to, spacing) {
@@ -50,12 +51,15 @@ export function extremes(data, range, lines) {
   return least < most ? [least, most] : [least - 1, least + 1];
 }
 
-// The words of each group that has room for them: none over a candle, an arrow or other words, from the newest back.
+// The words of each group that has room for them: none over a candle's body, an arrow or other words, from the newest back.
 // What does not fit is said shorter or not at all; the arrow stays. `view` is {range, spacing, height, scale}.
 export function worded(groups, data, view, decimals) {
   const { range, spacing, height } = view;
   const [least, most] = view.scale;
-  const y = (price) => height * (MARGIN.top + ((most - price) / (most - least)) * (1 - MARGIN.top - MARGIN.bottom));
+  const [top, bottom] = [MARGIN.top, 1 - MARGIN.bottom].map((part) => part * height);
+  const above = groups.some(({ buys }) => !buys) ? BEYOND : 0;
+  const below = groups.some(({ buys }) => buys) ? BEYOND : 0;
+  const y = (price) => top + above + ((most - price) / (most - least)) * (bottom - below - top - above);
   const x = (at) => (at - range.from + 0.5) * spacing;
   const places = groups.map((group) => {
     const sign = group.buys ? 1 : -1;
@@ -71,8 +75,9 @@ export function worded(groups, data, view, decimals) {
   const clear = (place, half) => {
     const { at } = place.group;
     const reach = Math.ceil((half - GAP / 2) / spacing);
+    const { open, close } = data.columns;
     for (let i = Math.max(0, at - reach); i <= Math.min(data.count - 1, at + reach); i += 1) {
-      if (i !== at && y(data.columns.high[i]) < place.y + LINE / 2 && y(data.columns.low[i]) > place.y - LINE / 2) return false;
+      if (y(Math.max(open[i], close[i])) < place.y + LETTER && y(Math.min(open[i], close[i])) > place.y - LETTER) return false;
     }
     return true;
   };
