@@ -210,9 +210,8 @@ class _Teller:
             return f"No new order; {told.changes[0]}."
         if told.missing:
             return "No order was placed."
-        stops = [c for c in told.conditions if c.orders and c.outcome is False and c.depth == 0]
-        if stops:
-            return "No order: " + "; ".join(f"{_said(stop, told)} (line {stop.line})" for stop in stops[:3]) + "."
+        if stops := _stops(told.conditions):
+            return "No order: " + "; ".join(f"{_with_detail(c)} (line {c.line})" for c in stops[:3]) + "."
         taken = [c for c in told.conditions if c.outcome and c.kind == "case" and not c.orders]
         if taken:
             subject = next(c for c in told.conditions if c.kind == "match" and taken[-1].depth == c.depth + 1)
@@ -225,10 +224,11 @@ class _Teller:
         return "No order: no line that places one was reached."
 
 
-def _said(stop: Condition, told: Explanation) -> str:
-    """Return the condition that failed, and of an `and` the part that did."""
-    at = next(i for i, c in enumerate(told.conditions) if c is stop)
-    return _with_detail(told.conditions[_failed(told.conditions, at)])
+def _stops(conditions: list[Condition]) -> list[Condition]:
+    """Return the conditions that kept orders from being placed; states only if nothing else did."""
+    guards = [at for at, c in enumerate(conditions) if c.orders and c.outcome is False and c.depth == 0]
+    failed = [conditions[_failed(conditions, at)] for at in guards]
+    return [c for c in failed if c.kind in ("compare", "call")] or failed
 
 
 def _failed(conditions: list[Condition], at: int) -> int:

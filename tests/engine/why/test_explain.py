@@ -622,3 +622,14 @@ def next(self):
 """
     assert look(body, 4).verdict == "No order: `c > 20` was no (14 > 20, missed by 6) (line 7)."
     assert look(body, 3).verdict.startswith("No order: `c > 99 and c > 1 or c > 13 and c > 20` was no")
+
+
+def test_a_state_is_not_named_where_a_number_was_missed():
+    body = """
+def next(self):
+    if self.position:
+        self.position.close()
+    elif self.data.Close[-1] > 20:
+        self.buy()
+"""
+    assert look(body, 4).verdict == f"No order: `{CLOSE} > 20` was no (14 > 20, missed by 6) (line 8)."
