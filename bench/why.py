@@ -1,4 +1,4 @@
-"""Why: how soon a bar is explained, what counting every condition costs, and what a normal run pays for it."""
+"""Why: how soon a bar is explained, what counting every condition and the proof cost, and what a normal run pays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-from bench import kit
+from bench import kit, proof
 from engine import why
 from engine.catalog import Catalog
 from engine.remote import Pool
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(argv)
     bars = options.bars
-    columns = ["strategy", "plain run", "why, last bar", "in a child", "why a trade", "all conditions"]
+    columns = ["strategy", "plain run", "why, last bar", "in a child", "why a trade", "why 60 trades", "all conditions"]
     with Pool() as pool:
         rows = [_answers(pool, entry, bars, options.rounds) for entry in Catalog().all() if entry.strategy]
     kit.table(f"Answers at bar {bars:,} (s)", columns, rows)
@@ -31,20 +31,21 @@ def main(argv: list[str]) -> int:
     kit.table("Why the last bar, and all conditions (sma_cross, ms)", ["bars", "why", "all conditions"],
               [_length(length, options.rounds) for length in lengths])  # fmt: skip
     kit.table("A normal run", ["what", "figure"], _nothing(bars, options.rounds))
-    return 0
+    return proof.main(["--rounds", str(options.rounds), "--bars", *map(str, lengths)])
 
 
 def _answers(pool: Pool, entry, bars: int, rounds: int) -> list[str]:
     run = random_bars(bars, seed=3, spread=0.01)
     simulation = Simulation(run, entry.strategy)
     simulation.advance(bars)
-    last = simulation.tape.trades()[-1].trade
+    trades = [trade.trade for trade in simulation.tape.trades()[-60:]]
     pool.ask(why.Explanation, run[:200], entry, bar=100)
     times = [
         kit.seconds(lambda: Simulation(run, entry.strategy).advance(bars), rounds),
         kit.seconds(lambda: why.explain(run, entry.strategy, bar=bars - 1), rounds),
         kit.seconds(lambda: pool.ask(why.Explanation, run, entry, bar=bars - 1), rounds),
-        kit.seconds(lambda: why.trade_reasons(run, entry.strategy, trade=last), rounds),
+        kit.seconds(lambda: why.trade_reasons(run, entry.strategy, trade=trades[-1]), rounds),
+        kit.seconds(lambda: why.list_reasons(run, entry.strategy, trades=trades), rounds),
         kit.seconds(lambda: why.survey(run, entry.strategy), 1),
     ]
     return [entry.name, *(f"{time:.2f}" for time in times)]
