@@ -21,6 +21,20 @@ from engine.errors import EngineError
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_283_001  # any number, the same in every process, for PostgreSQL's advisory lock
 
+_NETWORKS = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+}
+MOUNTS = Path("/proc/self/mounts")  # Linux
 _WAL = 16 * 1024**2  # bytes of SQLite's log that are kept once they were copied into the database
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "permission", "denied", "not a directory", "file exists")
 
@@ -99,7 +113,9 @@ class Database:
         if self.url.get_backend_name() != "sqlite":
             return create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=10)
         if self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(self.url.database).absolute().parent
+            folder.mkdir(parents=True, exist_ok=True)
+            _refuse_network_disk(folder)
         engine = create_engine(self.url, connect_args={"timeout": self.lock_timeout}, pool_timeout=10)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -112,6 +128,25 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def _refuse_network_disk(folder: Path) -> None:
+    """SQLite's log is shared memory: two machines that write to one file destroy it, and nothing tells them.
+
+    Raises:
+        StoreError: `folder` is on such a disk, as far as this system tells.
+    """
+    try:
+        mounts = [line.split(" ")[1:3] for line in MOUNTS.read_text(errors="replace").splitlines()]
+    except OSError:  # another system
+        return
+    real = folder.resolve()
+    over = [(place, kind) for place, kind in mounts if real.is_relative_to(place.replace("\\040", " "))]
+    if over and (kind := max(over, key=lambda mount: len(mount[0]))[1]) in _NETWORKS:
+        raise StoreError(
+            f"Runs cannot be kept on a network disk ({kind}), where SQLite loses data. Put TAPEDECK_HOME on a disk of "
+            "this machine, or use PostgreSQL by TAPEDECK_DATABASE_URL."
+        )
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:

@@ -20,6 +20,7 @@ from tests.conftest import make_app, serving
 from tests.faults.watching import Watcher
 from tests.webapp.pages import Page, get, send, start
 from tests.wire import Wire
+from webapp import database
 from webapp.tables import bars, metadata
 
 CONFIG = {"symbol": "AAPL", "period": "6mo", "interval": "1d", "strategy": "sma_cross", "speed": 5}
@@ -187,6 +188,22 @@ def test_a_home_that_cannot_be_written_to_is_told_and_the_form_still_works(folde
         assert refusal(url)["code"] == "store_unavailable"
     folders["home"].unlink()
     assert send(client).status_code == 303  # without a restart
+    app.extensions["tapedeck"].store.database.close()
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+def test_a_database_on_a_network_disk_is_refused_with_what_to_do(folders, tmp_path, monkeypatch, kind):
+    mounts = tmp_path / "mounts"
+    place = str(folders["home"].resolve()).replace(" ", "\\040")
+    mounts.write_text(f"none / ext4 rw 0 0\nserver:/share {place} {kind} rw 0 0\nnone /proc proc rw 0 0\n")
+    monkeypatch.setattr(database, "MOUNTS", mounts)
+    app = make_app(folders)
+    refused = send(app.test_client())
+    assert refused.status_code == 503
+    told = Page(refused).text("main")
+    assert f"network disk ({kind})" in told and "TAPEDECK_DATABASE_URL" in told and "TAPEDECK_HOME" in told
+    mounts.write_text(f"none / ext4 rw 0 0\nserver:/share {place}-not {kind} rw 0 0\n")
+    assert start(app.test_client())  # without a restart
     app.extensions["tapedeck"].store.database.close()
 
 
