@@ -334,6 +334,10 @@ class _Writer:
                 self._choose(node, lambda branch: self._test(branch, role)[0])
             case _:
                 self._inside(node)
+        if tested and isinstance(node, ast.Compare) and len(node.ops) > 1:
+            # As a test a chain asks each link for its truth once; as a value it asks the one that fails again.
+            answers = [ast.copy_location(ast.Constant(truth), node) for truth in (True, False)]
+            node = ast.copy_location(ast.IfExp(node, *answers), node)
         original = ast.copy_location(ast.Pass(), node)
         begun = self._call(site.mark, "begin", [], original)
         return self._call(site.mark, "test" if tested else "value", [begun, node], original), site.number

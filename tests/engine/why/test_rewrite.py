@@ -221,6 +221,9 @@ def outcome(work):
 @example(["if (not (b and a)):\n    c = 1"])
 @example(["if ((b and a) if c else b):\n    c = 1"])
 @example(["b = (not (b if a else c))"])
+@example(["if b < t(1) < a:\n    c = 1"])  # a chain asks each link once; as a value it asks the one that fails twice
+@example(["b = (not (not [x for x in (1, 2, a) if (b < t(1) < a)]))"])
+@example(["assert (b < t(1) < a) or c, 'no'"])
 @example(["while tick() and (not (b or (c and b))):\n    a = 1"])
 def test_generated_functions_do_the_same_with_probes(rows):
     import warnings
