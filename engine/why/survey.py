@@ -157,7 +157,7 @@ def _of_parts(counted: Counted, tally: Tally) -> list[str]:
                 f"Line {counted.line} needs {count} conditions; the {name}, `{part.site.text}`, was never true "
                 f"in {part.evaluated:,} looks."
             )
-        elif not part.evaluated:
+        elif not part.evaluated and not said:  # what follows one that was never true says nothing new
             said.append(
                 f"Line {counted.line} needs {count} conditions; the {name}, `{part.site.text}`, was never looked at."
             )
