@@ -15,6 +15,7 @@ from webapp.rests import Rests
 
 CANDLES = 2_000  # at most so many in a window: what a chart moves at 60 frames a second
 MARKS = 400  # events, and trades, in a window
+SKETCH = 500  # candles, and a quarter of the marks, of what an instant run shows on its way and replaces at once
 EVENTS = 2_000  # at most so many in what is appended; above, a window with fewer marks replaces it
 PER_SECOND = 250.0  # candles that an eye can follow; above it they are made of several bars
 _MARKED = np.array(sorted((OPENED, REDUCED, CLOSED, REJECTED, RUIN)), np.uint8)
@@ -41,11 +42,17 @@ class Windows:
         total = len(self.tape.bars)
         if total <= CANDLES:
             return 1
-        if self.head.status in ("finished", "failed") or (self.head.playing and self.head.speed == INSTANT):
+        if self._sketching:
+            return _power_of_two(self.head.bar / SKETCH)
+        if self.head.status in ("finished", "failed"):
             return _power_of_two(self.head.bar / CANDLES)
         if not self.head.playing:
             return 1
         return _power_of_two(self.head.rate / PER_SECOND)
+
+    @property
+    def _sketching(self) -> bool:
+        return self.head.playing and self.head.speed == INSTANT and self.head.status != "finished"
 
     def fits(self, start: int, stop: int) -> bool:
         """Say whether these bars can be appended: what happened in them is not too much to send and mark."""
@@ -140,8 +147,9 @@ class Windows:
         numbers = self.tape.events.between(start, stop)
         kinds = np.frombuffer(self.tape.events.plain(numbers.start)[0][: len(numbers)], np.uint8)
         marked = np.flatnonzero(np.isin(kinds, _MARKED)) + numbers.start
-        shown = marked[np.linspace(0, len(marked) - 1, MARKS).astype(int)] if len(marked) > MARKS else marked
-        trades = self.book.closed_between(start, stop, MARKS)
+        most = MARKS // 4 if self._sketching else MARKS
+        shown = marked[np.linspace(0, len(marked) - 1, most).astype(int)] if len(marked) > most else marked
+        trades = self.book.closed_between(start, stop, most)
         closed = self.book.closed_count(stop) - self.book.closed_count(start)
         return {
             "events": [protocol.event(self.tape.bars.time, self.tape.events[int(number)]) for number in shown],

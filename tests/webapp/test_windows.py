@@ -144,7 +144,7 @@ def test_a_frame_tells_what_stands_at_its_end(tape):
         (50, True, 5000, 4),
         (100, True, 5000, 8),
         (100, False, 5000, 1),
-        ("instant", True, 5000, 4),
+        ("instant", True, 5000, 16),
         ("instant", True, N, 16),
         (1, True, N, 16),
     ],
