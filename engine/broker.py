@@ -23,7 +23,7 @@ class SimBroker(Matching):
     @property
     def last_price(self) -> float:
         """Return the current bar's close."""
-        return self._close_at(self._clock.base + self._clock.at - 1)
+        return self._closes[self._clock.base + self._clock.at - 1]
 
     @property
     def equity(self) -> float:
@@ -73,8 +73,10 @@ class SimBroker(Matching):
         stop = float(stop) if stop else None
         sl = float(sl) if sl else None
         tp = float(tp) if tp else None
-        self._orders_placed += 1
-        order = Order(self, self._orders_placed, size if sign > 0 else -size, limit, stop, sl, tp, tag)
+        if sign < 0:
+            size = -size
+        self._orders_placed = number = self._orders_placed + 1
+        order = Order(self, number, size, limit, stop, sl, tp, tag)
         if (sl is not None or tp is not None) and (reason := self._contradiction(order)):
             if self.rule(rules.CONTRADICTORY_LEVELS) == "raise":
                 raise ValueError(reason)
@@ -91,14 +93,15 @@ class SimBroker(Matching):
             self._queue.expiring.append(order)
         if oco is not None:
             self._join(order, oco)
-        self._enqueue(order)
+        self._enqueue(order, (number, None, size, limit, stop, sl, tp, tag, None))
         return order
 
     def place_closing(self, trade: Trade, size: float) -> Order:
         """Queue a market order that closes up to `size` units of a trade."""
-        self._orders_placed += 1
-        order = Order(self, self._orders_placed, size, None, None, None, None, trade.tag, CLOSING, trade)
-        self._enqueue(order, front=True)
+        self._orders_placed = number = self._orders_placed + 1
+        tag = trade.tag
+        order = Order(self, number, size, None, None, None, None, tag, CLOSING, trade)
+        self._enqueue(order, (number, trade.id, size, None, None, trade._sl, trade._tp, tag, None), True)
         return order
 
     def guard(self, trade: Trade, role: int, price: Any) -> None:
@@ -168,7 +171,7 @@ class SimBroker(Matching):
         size = order.size
         price = order.limit or order.stop
         if price is None:
-            last = self._close_at(self._clock.base + self._clock.at - 1)
+            last = self._closes[self._clock.base + self._clock.at - 1]
             price = last * (1 + self.spread if size > 0 else 1 - self.spread)
         low, high = (order.sl, order.tp) if size > 0 else (order.tp, order.sl)
         if (low is None or low < price) and (high is None or price < high):

@@ -14,6 +14,7 @@ from engine.events import (
     EXPIRED,
     LEFT,
     LEFT_PART,
+    PLACED,
     REJECTED,
     RUIN,
     SHIFT,
@@ -39,9 +40,9 @@ class Matching(Desk):
     def meet(self, bar: int, low: float, high: float) -> bool:
         """Let the orders meet a bar; return whether the account is ruined by its close."""
         self._bar, self._low, self._high = bar, low, high
-        self._open, self.close_price = self._open_at(bar), self._close_at(bar)
+        self._open, self.close_price = self._opens[bar], self._closes[bar]
         if self.trade_on_close:
-            self._last_close = self._close_at(bar - 1)
+            self._last_close = self._closes[bar - 1]
         self._pass(self._due())
         if self._again:
             self._pass(self._second_look())
@@ -155,7 +156,7 @@ class Matching(Desk):
             other = trade._tp
             if other is not None and self._low <= other <= self._high and self._not_beyond(order):
                 trade.ambiguous = True
-        self._queue.discard(order)
+        order._trigger = self._queue.listed = None
         order.state = "filled"
         size, wanted = trade.size, -order.size
         if size != wanted:
@@ -206,9 +207,16 @@ class Matching(Desk):
             (self._drop_guards if whole else self._resize_guards)(trade)
 
     def _drop_guards(self, trade: Trade) -> None:
+        """Cancel what is left of a closed trade's stop and target; as `_end` would, for two orders at once."""
+        log, code, reason = self._log, self._bar << SHIFT | CANCELLED, "its trade is closed"
         for guard in (trade._sl_order, trade._tp_order):
             if guard is not None and guard.state is WAITING:
-                self._end(guard, CANCELLED, "cancelled", "its trade is closed")
+                guard.state, guard.reason, guard._trigger = "cancelled", reason, None
+                log.append(code)
+                self._cells += (
+                    guard.id, trade.id, guard.size, guard.limit, guard.stop, trade._sl, trade._tp, guard.tag, reason,
+                )  # fmt: skip
+        self._queue.listed = None
         trade._sl_order = trade._tp_order = None
 
     def _resize_guards(self, trade: Trade) -> None:
@@ -220,7 +228,7 @@ class Matching(Desk):
     # Entries.
 
     def _fill_entry(self, order: Order, price: float, bar: int, lost: float, stop: float | None) -> None:
-        self._queue.discard(order)
+        order._trigger = self._queue.listed = None
         entry_price = price * (1 + self.spread) if order.size > 0 else price * (1 - self.spread)
         ordered = left = order.size
         paid = False
@@ -261,8 +269,9 @@ class Matching(Desk):
         trade = Trade(self, self._trades_opened, size, price, bar, order.tag, fee)  # type: ignore[arg-type]
         counts_now = False
         if order.sl is not None or order.tp is not None:
-            counts_now = self._counts_in_entry_bar(order, stop)
-            trade.ambiguous = not counts_now and (self._stop_touched(order) or self._target_touched(order))
+            counts_now = (stop is None and order.limit is None) or self._counts_in_entry_bar(order, stop)
+            if not counts_now:
+                trade.ambiguous = self._stop_touched(order) or self._target_touched(order)
         self.open_trades.append(trade)
         self.position_size += size
         self._changed = True
@@ -271,9 +280,11 @@ class Matching(Desk):
             order.id, trade.id, size, price, fee, None, order.sl, order.tp, order.tag, None, trade.ambiguous,
             lost * abs(size) if lost else 0.0, bar,
         )  # fmt: skip
-        if order.tp is not None:
+        if order.tp is not None and order.sl is not None:
+            self._place_guards(trade, order.sl, order.tp)
+        elif order.tp is not None:
             self._place_guard(trade, TAKE_PROFIT, order.tp)
-        if order.sl is not None:
+        elif order.sl is not None:
             self._place_guard(trade, STOP_LOSS, order.sl)
         if counts_now:
             self._again.append(trade)
@@ -300,17 +311,35 @@ class Matching(Desk):
             return False
         return self._high >= order.tp if order.size > 0 else self._low <= order.tp
 
+    def _place_guards(self, trade: Trade, sl: float, tp: float) -> None:
+        """Place the target and then the stop of a new trade: `_place_guard` for each, in half the steps."""
+        number, cells, size, tag = self._orders_placed, self._cells, -trade.size, trade.tag
+        self._orders_placed = number + 2
+        target = Order(self, number + 1, size, tp, None, None, None, tag, TAKE_PROFIT, trade)  # type: ignore[arg-type]
+        stop = Order(self, number + 2, size, None, sl, None, None, tag, STOP_LOSS, trade)  # type: ignore[arg-type]
+        trade._tp_order, trade._tp, trade._sl_order, trade._sl = target, tp, stop, sl
+        target.row = len(cells)
+        stop.row = target.row + 9
+        cells += (
+            number + 1, trade.id, size, tp, None, None, tp, tag, "tp",
+            number + 2, trade.id, size, None, sl, sl, tp, tag, "sl",
+        )  # fmt: skip
+        code = self._bar << SHIFT | PLACED
+        self._log.append(code)
+        self._log.append(code)
+        self._queue.surround(stop, target)
+        self.lo = inf
+
     def _place_guard(self, trade: Trade, role: int, price: float) -> None:
-        self._orders_placed += 1
-        number, size, tag = self._orders_placed, -trade.size, trade.tag
+        self._orders_placed = number = self._orders_placed + 1
+        size, tag = -trade.size, trade.tag
         if role == STOP_LOSS:
             order = Order(self, number, size, None, price, None, None, tag, role, trade)  # type: ignore[arg-type]
             trade._sl_order, trade._sl = order, price
-            self._enqueue(order, front=True)
         else:
             order = Order(self, number, size, price, None, None, None, tag, role, trade)  # type: ignore[arg-type]
             trade._tp_order, trade._tp = order, price
-            self._enqueue(order)
+        self._enqueue(order, self._row(order, "sl" if role == STOP_LOSS else "tp"), role == STOP_LOSS)
 
     # After the orders.
 
@@ -319,8 +348,10 @@ class Matching(Desk):
         trades, size, cash = self.open_trades, self.position_size, self.cash
         if self._changed:
             self._changed = False
-            costs = [trade.size * trade.entry_price for trade in trades]
-            cost = costs[0] if len(costs) == 1 else sum(costs)
+            if len(trades) == 1:
+                cost = trades[0].size * trades[0].entry_price
+            else:
+                cost = sum([trade.size * trade.entry_price for trade in trades])
             self._ledger.write(self._bar, cash, size, cost)
             self._ruin_price = (cost - cash) / size if size else None
         elif not trades:

@@ -16,10 +16,11 @@ class OrderQueue:
     """Orders in the order in which they are looked at, watched by price.
 
     Two heaps hold the prices that wait below and above the market, so that a bar which reaches neither costs nothing
-    however many orders rest. Entries of orders that have gone or moved are dropped when they surface.
+    however many orders rest. Entries of orders that have gone or moved are dropped when they surface: an order that is
+    done with has no `_trigger`, and whoever takes that away empties `listed`.
     """
 
-    __slots__ = ("_back", "_front", "_ordered", "_room", "above", "below", "expiring", "fresh")
+    __slots__ = ("_back", "_front", "_room", "above", "below", "expiring", "fresh", "listed")
 
     def __init__(self) -> None:
         self.fresh: list[Order] = []  # placed since they were last looked at
@@ -29,24 +30,24 @@ class OrderQueue:
         self._front = 0
         self._back = 0
         self._room = 64
-        self._ordered: tuple[Order, ...] | None = ()
+        self.listed: tuple[Order, ...] | None = ()  # what `ordered` said last, None when that no longer holds
 
     def ordered(self) -> tuple[Order, ...]:
         """Return all waiting orders, first looked at first."""
-        if self._ordered is None:
+        if self.listed is None:
             waiting = [order for order in self.fresh if order.state is WAITING]
             for heap in (self.below, self.above):
                 waiting += [entry[2] for entry in heap if entry[2]._trigger is entry]
-            self._ordered = tuple(sorted(waiting, key=by_place))
-        return self._ordered
+            self.listed = tuple(sorted(waiting, key=by_place))
+        return self.listed
 
     def add(self, order: Order, front: bool) -> None:
-        """Put an order at the end of the queue, or at its front."""
+        """Take in a new order at the end of the queue, or at its front; see `put`."""
         if front:
             self._front = order.place = self._front - 1
         else:
             self._back = order.place = self._back + 1
-        self._ordered = None
+        self.listed = None
         self.fresh.append(order)
 
     def put(self, order: Order, front: bool) -> None:
@@ -57,23 +58,25 @@ class OrderQueue:
         else:
             self._back += 1
             order.place = self._back
-        self._ordered = None
+        self.listed = None
 
-    def discard(self, order: Order) -> None:
-        """Forget an order that is done with."""
-        order._trigger = None
-        self._ordered = None
+    def surround(self, first: Order, last: Order) -> None:
+        """Take in two new orders, one at each end of the queue; `last` came first."""
+        self._front = first.place = self._front - 1
+        self._back = last.place = self._back + 1
+        self.listed = None
+        self.fresh += (last, first)
 
     def watch(self, order: Order) -> None:
         """Watch the price at which an order can next do something: its stop, then its limit."""
-        above = order.size > 0
-        price = order.stop
-        if price is None:
-            price = order.limit
-            above = not above
+        buys, price = order.size > 0, order.stop
+        above = buys if price is not None else not buys
+        price = order.limit if price is None else price
         assert price is not None
-        heap = self.above if above else self.below
-        entry = (price if above else -price, order.place, order)
+        if above:
+            heap, entry = self.above, (price, order.place, order)
+        else:
+            heap, entry = self.below, (-price, order.place, order)
         order._trigger = entry
         if len(heap) >= self._room:
             self._clean(heap)
