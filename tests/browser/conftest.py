@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 
 import dev
 
@@ -22,6 +22,8 @@ FLAGS = [
     "--no-first-run",
     "--no-sandbox",  # Chromium refuses to run as root, as which containers run tests, with it
 ]
+
+expect.set_options(timeout=20_000)  # ms; a busy machine is slow, and only a failure takes so long
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,7 @@ def test_a_trade_that_is_open_again_after_a_step_back_has_the_line_of_an_open_on
 def test_while_it_plays_no_reasons_are_asked_for(deck: Deck):
     asked: list[str] = []
     deck.page.on("request", lambda request: asked.append(request.url) if "/why/trades" in request.url else None)
-    deck.open(speed=5)
+    deck.open(period="5y")  # a minute of play
     deck.until(lambda: deck.page.locator("#trades tr[data-trade]").count() >= 2, "trades")
     assert deck.status == "playing" and not asked
     assert deck.page.locator(".reason-row").count() == 0

@@ -202,6 +202,11 @@ def test_trades_that_are_not_there_have_no_lines(client, run, trades):
     assert page.status == 200 and not page.all("[data-reason]")
 
 
+def test_a_run_that_was_not_played_has_no_lines(client):
+    page = get(client, f"/runs/{start(client)}/why/trades?trades=1", headers=FRAGMENT)
+    assert page.status == 200 and not page.all("[data-reason]")
+
+
 def test_where_no_answer_can_be_had_the_lines_stay_away(client, services, run, monkeypatch):
     def busy(*args, **details):
         raise EngineError("The server is busy.")

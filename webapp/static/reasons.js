@@ -1,6 +1,7 @@
 // reasons.js: under each row of the list of trades, why it was entered and left. Asked for when the playhead comes to rest.
 const CALM = 400; // ms at rest before anything is asked for
 const PATIENCE = 1_500; // ms to wait for the server to have noted how far the run was played
+const TRIES = 3; // for a line that did not come: the server may not have noted yet how far the run was played
 const SHARE = 5; // an answer that took long is not asked for again until so many times as long has passed
 
 export class Reasons {
@@ -10,6 +11,7 @@ export class Reasons {
     this.address = `${address}/trades`;
     this.list = element.querySelector("#trades");
     this.known = new Map(); // HTML of a line by the trade and its exit; "" when there is none
+    this.tries = new Map(); // how often a line was asked for in vain
     this.free = 0; // the time before which nothing is asked
     const changed = () => this.listed();
     new MutationObserver(changed).observe(this.list, { childList: true, subtree: true });
@@ -69,8 +71,11 @@ export class Reasons {
   take(keys, html) {
     const answer = document.createElement("template");
     answer.innerHTML = html; // the server's own template, escaped there
-    keys.forEach((key) => this.known.set(key, ""));
     answer.content.querySelectorAll("[data-reason]").forEach((line) => this.known.set(line.dataset.reason, line.innerHTML));
+    for (const key of keys.filter((one) => !this.known.has(one))) {
+      this.tries.set(key, (this.tries.get(key) ?? 0) + 1);
+      if (this.tries.get(key) >= TRIES) this.known.set(key, "");
+    }
   }
 }
 

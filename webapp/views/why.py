@@ -60,11 +60,12 @@ def trades(id: str) -> ResponseReturnValue:
 
     The page asks for it unasked when it comes to rest, so an answer that cannot be had is an empty one.
     """
-    run = _played(id)
+    run = services().store.run(id)
     asked = [int(text) for text in request.args.get("trades", "").split(",") if text.isascii() and text.isdigit()]
     told = ListReasons()
-    with contextlib.suppress(EngineError):
-        told = runs.ask(services(), run, ListReasons, trades=asked[:MOST], until=_known(run))
+    if run.played and asked:
+        with contextlib.suppress(EngineError):
+            told = runs.ask(services(), run, ListReasons, trades=asked[:MOST], until=_known(run))
     return _answer(run, _known(run), "why_trades", "Why each trade", told=told)
 
 
