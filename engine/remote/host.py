@@ -52,7 +52,7 @@ class Host:
         self._selector.register(self._bell, selectors.EVENT_READ, None)
         self._submitted: deque[tuple[Session, float]] = deque()
         self._queued: dict[Session, float] = {}  # without a child, and since when
-        self._resting: dict[Session, Peer] = {}  # between two turns, longest first
+        self._resting: dict[Session, tuple[Peer, float]] = {}  # between two turns, and since when
         self._turns: dict[Session, tuple[Peer, float]] = {}  # computing, and since when
         self._idle: list[Peer] = []  # without a run
         self._known: weakref.WeakSet[Session] = weakref.WeakSet()  # all of them
@@ -130,7 +130,7 @@ class Host:
         for session, (peer, _) in list(self._turns.items()):
             if peer.paused:
                 del self._turns[session]
-                self._resting[session] = peer
+                self._resting[session] = peer, now
         self._let_go(now)
         self._fill(now)
         self._give_turns(now)
@@ -153,7 +153,7 @@ class Host:
         return max(0.0, min(due) - now) if due else None
 
     def _peers(self) -> list[Peer]:
-        return [*(peer for peer, _ in self._turns.values()), *self._resting.values(), *self._idle]
+        return [*(peer for peer, _ in (*self._turns.values(), *self._resting.values())), *self._idle]
 
     def _let_go(self, now: float) -> None:
         """End what is over, late or gone."""
@@ -180,7 +180,7 @@ class Host:
                 self._resting.pop(peer.session, None)
 
     def _give_turns(self, now: float) -> None:
-        """Give turns, first to the runs that somebody waits for."""
+        """Give turns, first to the runs that somebody waits for; of these and new ones, to who has waited longest."""
         room = self._size - sum(now < began + HUNG for s, (_, began) in self._turns.items() if not s.background)
         if room <= 0:
             return
@@ -190,13 +190,14 @@ class Host:
             self._failed = 0
         places = min(len(ready), self._most - len(self._turns) - len(self._resting))
         fresh = sorted(self._queued, key=_in_background)[: max(places, 0)]
-        wanted = [session for session in rested if session.wanted]
-        first = [*wanted, *fresh, *(session for session in rested if not session.wanted)]
+        waits = {session: self._queued[session] for session in fresh}
+        waits |= {session: self._resting[session][1] for session in rested if session.wanted}
+        first = [*sorted(waits, key=waits.__getitem__), *(session for session in rested if not session.wanted)]
         last = [session for session in first if session.background]
         if any(session.background for session in self._turns):
             last = []  # one at a time
         for session in [*(session for session in first if not session.background), *last[:1]][:room]:
-            peer = self._resting.pop(session, None)
+            peer, _ = self._resting.pop(session, (None, 0.0))
             if peer is None:
                 peer = ready.pop()
                 self._idle.remove(peer)

@@ -9,6 +9,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -259,6 +260,21 @@ def test_turns_do_not_change_the_tape():
         for simulation in simulations:
             simulation.advance(600)
             assert_same_tape(simulation.tape, here.tape)
+
+
+def test_runs_that_somebody_waits_for_do_not_keep_new_ones_from_their_turn():
+    slow, bars = written("import time; time.sleep(0.02)"), random_bars(5_000, seed=8)
+    with Pool(size=1) as pool, ThreadPoolExecutor(2) as threads:
+        waited_for = [pool.simulation(bars, slow) for _ in range(2)]
+        ends = [threads.submit(simulation.advance, len(bars)) for simulation in waited_for]
+        other = pool.simulation(bars[:100], Catalog().find("sma_cross"))
+        other.advance(100)
+        assert other.done
+        assert not any(simulation.done for simulation in waited_for)
+        for simulation in waited_for:
+            simulation.close()
+        for end in ends:
+            assert isinstance(end.exception(), EngineError)
 
 
 def test_a_million_bars_arrive_whole(pool):
