@@ -12,22 +12,30 @@ import json
 import runpy
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import psutil
 from websockets.asyncio.server import serve
 
+from bench import beside
 from bench.clients import INTERVAL, Reader, watch
 from bench.kit import ROOT, served, table
+from bench.stream import pace
 
 MESSAGE = "x" * 250
 LEVELS = (1, 100, 200, 400, 800)
 PATH = "/ws/backtest/stream/"
 SETTINGS = {"TAPEDECK_LOG_LEVEL": "ERROR", "TAPEDECK_STREAMS_PER_ADDRESS": "0"}
 RUN = {"interval": "1m", "period": "max", "strategy": "sma_cross"}
+BESIDE = {
+    "instant": "… beside 4 instant runs of 1,000,000 bars",
+    "slow": "… beside 4 strategies that compute 5 ms a bar",
+}
 DAILY = {"symbol": "AAPL", "interval": "1d", "period": "6mo", "strategy": "sma_cross", "speed": 0.25}
 
 
@@ -38,26 +46,67 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["bare"]:
         asyncio.run(_bare())
         return 0
-    parser = argparse.ArgumentParser(prog="dev.py bench load")
+    parser = argparse.ArgumentParser(prog="dev.py bench load", epilog="An hour of it: dev.py bench soak")
     parser.add_argument("--streams", type=int, nargs="*", default=LEVELS, help="levels to measure")
     parser.add_argument("--seconds", type=float, default=10, help="how long each level is watched")
+    parser.add_argument("--drift-minutes", type=float, default=0.5, help="how long one stream is watched for drift")
     options = parser.parse_args(argv)
     print(f"\n{shipped()}", flush=True)
     rows = []
-    with served(**SETTINGS) as url:
+    with tempfile.TemporaryDirectory() as folder, served(**SETTINGS, TAPEDECK_STRATEGIES_DIR=folder) as url:
+        beside.write_slow(Path(folder))
         kept = weight(url)
         for streams in options.streams:
-            bars = int((options.seconds + streams / 20) / INTERVAL) + 200
             rows.append(
-                ("gunicorn as shipped", *level(url + PATH, streams, options.seconds, RUN | {"symbol": f"SYNTH:{bars}"}))
+                ("gunicorn as shipped", *level(url + PATH, streams, options.seconds, of(streams, options.seconds)))
             )
+        for kind, what in BESIDE.items():
+            with beside.busy(url, kind):
+                rows.append((what, *level(url + PATH, 100, options.seconds, of(100, options.seconds))))
     with bare() as url:
         for streams in options.streams:
             rows.append(("bare websockets", *level(url, streams, options.seconds, None)))
     columns = ("server", "streams", "p50 late", "p99 late", "worst", "messages a second")
     table("Streams at 1x (20 bars a second each)", columns, rows)
-    table("Memory", ("what", "measured", "goal"), [("a stream of 122 daily bars", f"{kept / 1024:.0f} KiB", "150 KB")])
+    rows = [("memory of a stream of 122 daily bars", f"{kept / 1000:.0f} KB", "150 KB")]
+    table("One server", ("what", "measured", "goal"), [*rows, *alone(options.drift_minutes), *deaths()])
     return 0
+
+
+def of(streams: int, seconds: float) -> dict:
+    """Return a run that is long enough for so many streams to be opened and watched."""
+    return RUN | {"symbol": f"SYNTH:{int((seconds + streams / 20) / INTERVAL) + 200}"}
+
+
+def alone(minutes: float) -> list[tuple[str, str, str]]:
+    """Watch one stream for drift."""
+    with served(**SETTINGS) as url:
+        late, drift = pace(url, int(minutes * 60))
+    return [
+        (f"one stream for {minutes:g} minutes: p99 lateness", f"{np.percentile(late, 99):.2f} ms", "3 ms"),
+        ("… its drift", f"{drift:+.3f} ms a minute", "none"),
+    ]
+
+
+def deaths() -> list[tuple[str, str, str]]:
+    """Kill a worker under a stream, and end a server under fifty."""
+    with served(**SETTINGS, WEB_CONCURRENCY="1") as url:
+        times = [beside.killed(url, master(url)) for _ in range(5)]
+        healthy, shown = (max(some) for some in zip(*times, strict=True))
+    with served(**SETTINGS) as url:
+        told, gone = beside.stopped(url, master(url))
+    return [
+        ("kill -9 of the only worker: healthy again (slowest of 5)", f"{healthy:.1f} s", "2 s"),
+        ("… next bar at a client that comes back as the page does", f"{shown:.1f} s", "3 s"),
+        ("SIGTERM with 50 streams: all told with 1012", f"{told:.2f} s", "1 s"),
+        ("… process gone", f"{gone:.1f} s", "5 s"),
+    ]
+
+
+def master(url: str) -> psutil.Process:
+    """Return gunicorn's master, below this process, which serves `url`."""
+    bound = url.removeprefix("http://")
+    return next(one for one in psutil.Process().children() if bound in one.cmdline())
 
 
 def level(url: str, streams: int, seconds: float, config: dict | None) -> tuple[str, ...]:

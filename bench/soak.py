@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 
 from bench.kit import served, table
-from bench.load import shipped
+from bench.load import master, shipped
 from bench.sabotage import Saboteur, write_strategies
 from bench.visitors import Ledger, Page, Visitor
 
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
         write_strategies(strategies)
         settings = {"TAPEDECK_HOME": str(home), "TAPEDECK_STRATEGIES_DIR": str(strategies)}
         with served(**settings, TAPEDECK_LOG_LEVEL="ERROR") as url:
-            server = master(int(url.rsplit(":", 1)[1]))
+            server = master(url)
             rest = sample(server, ledger)
             begin = time.perf_counter() + 1
             visitors = [
@@ -85,11 +85,6 @@ def main(argv: list[str]) -> int:
     for line in ledger.wrong[:20]:
         print(f"- {line}")
     return 1 if ledger.wrong else 0
-
-
-def master(port: int) -> psutil.Process:
-    """Return gunicorn's master, below this process, which serves `port`."""
-    return next(one for one in psutil.Process().children() if f"127.0.0.1:{port}" in one.cmdline())
 
 
 def sample(server: psutil.Process, ledger: Ledger) -> Sample:
