@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -169,6 +170,29 @@ def test_half_a_request_holds_its_thread_for_seconds_only(folders):
     server.stop()
     assert any("did not come whole" in line for line in server.log)
     assert "Traceback" not in "\n".join(server.log)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: +5",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding : chunked",
+    ],
+)
+def test_a_request_that_can_be_read_in_two_ways_is_refused(gunicorn, headers):
+    host, port = gunicorn.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as raw:
+        second = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        raw.sendall(f"POST /healthz HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n0\r\n\r\n{second}".encode())
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):  # it is closed with bytes unread
+            while data := raw.recv(4096):
+                answer += data
+    assert answer.count(b"HTTP/1.1 ") <= 1 and b"200 OK" not in answer
+    assert not answer or answer.split()[1] in (b"400", b"501")
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])

@@ -155,6 +155,14 @@ def test_one_key_makes_one_run_of_one_setup(store, entry):
     assert store.create_run(CONFIG, build.random_bars(6), entry, key="k").id != first.id
 
 
+def test_an_id_tells_nothing_of_the_others(store, entry):
+    bars = build.random_bars(5)
+    ids = [store.create_run(CONFIG, bars, entry).id for _ in range(40)]
+    assert len(set(ids)) == 40
+    columns = list(zip(*ids, strict=True))[:21]  # of 6 bits each; the last holds 2
+    assert all(len(set(column)) > 10 for column in columns)  # by chance one in 10**15 times
+
+
 @pytest.mark.parametrize("id", ["", "x", "a" * 22, "a" * 23, "' OR 1=1 --", "\ud800" * 22, "\0" * 22])
 def test_an_id_that_names_no_run_is_unknown(store, id):
     with pytest.raises(UnknownRun):
