@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from webapp import Services, runs
 
-PATIENCE = 20.0  # s until what a test waits for must have come; only a failure takes so long
+PATIENCE = 60.0  # s until what a test waits for must have come; only a failure takes so long
 
 # Everything that belongs to the playhead's bar: the panels' words, the read-outs and the numbers behind the chart.
 SHOWN = """() => {

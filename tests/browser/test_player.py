@@ -38,13 +38,13 @@ def test_the_journey_from_the_form_to_the_completion(page: Page):
 
 
 def test_candles_come_one_at_a_time(deck: Deck):
-    deck.open()
+    deck.open(speed=0.25)
     seen = []
-    while deck.bar < 30:
+    while deck.bar < 25:
         seen.append(deck.candles)
         deck.page.evaluate("() => new Promise(requestAnimationFrame)")
-    # How many come between two looks depends on the machine; that they come a few at a time does not.
-    assert seen == sorted(seen) and len(set(seen)) > 5
+    # How many come between two looks depends on the machine; in five seconds even a slow one looks several times.
+    assert seen == sorted(seen) and len(set(seen)) > 3
 
 
 def test_the_chart_holds_what_the_strategy_drew_and_did(deck: Deck):
