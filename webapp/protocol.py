@@ -99,7 +99,7 @@ restarts (reconnect with run and from_bar), 1013 too many streams (try later).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -110,6 +110,7 @@ import orjson
 from engine.bars import Bars
 from engine.config import BacktestConfig
 from engine.errors import EngineError
+from engine.indicators import color
 from engine.playback import INSTANT, Conditions, Playhead
 from engine.record import OrderRecord, TradeRecord
 from engine.tape import Event, Tape
@@ -273,13 +274,19 @@ def metadata(run: Any, tape: Tape, head: Playhead) -> dict[str, Any]:
         "params": run.config.params,
         "total_bars": len(bars),
         "initial_balance": tape.initial_balance,
-        "indicators": [
-            {name: getattr(i, name) for name in ("name", "pane", "color", "style", "group")} for i in tape.indicators
-        ],
+        "indicators": list(_drawn(tape)),
         "status": head.status,
         "speed": speed(head),
         "bar_number": head.bar,
     }
+
+
+def _drawn(tape: Tape) -> Iterator[dict[str, Any]]:
+    """Tell each indicator that is drawn; one whose strategy chose no colour has the palette's that is its turn."""
+    for number, indicator in enumerate(tape.declared):
+        if indicator.plot:
+            told = {name: getattr(indicator, name) for name in ("name", "pane", "color", "style", "group")}
+            yield told | {"color": indicator.color or color(number)}
 
 
 def candle(bars: Bars, bar: int) -> dict[str, Any]:

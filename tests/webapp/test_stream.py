@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import queue
+import re
 import socket
 import threading
 import time
@@ -76,6 +77,13 @@ def test_a_plain_client_gets_every_candle_once_and_in_order_and_one_complete(ws_
     assert messages[-1]["type"] == "complete"
     assert Counter(message["type"] for message in messages)["complete"] == 1
     assert wire.close_code == 1000
+
+
+def test_every_indicator_has_a_colour_also_where_the_strategy_chose_none(ws_connect):
+    told = ws_connect(start(indicators={"EMA": {"timeperiod": 5}})).rest()[0]["indicators"]
+    colors = [indicator["color"] for indicator in told]
+    assert len(colors) == 3 and len(set(colors)) == 3
+    assert all(re.fullmatch(r"#[0-9A-F]{6}", color) for color in colors)
 
 
 def test_signals_come_once_just_before_the_candle_of_their_bar(ws_connect, simulation):
