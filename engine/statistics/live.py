@@ -108,7 +108,7 @@ class Live:
     def _risk(self, bar: int, account: _Account, spacing: int) -> dict[str, float | int]:
         figures: dict[str, float | int] = {
             "max_drawdown": account.deepest_fall,
-            "max_drawdown_pct": -account.deepest * 100,
+            "max_drawdown_pct": 0.0 - account.deepest * 100,  # not -0.0 where nothing fell
             "drawdown": account.equity - account.peak if bar else 0.0,
             "drawdown_pct": (account.equity / account.peak - 1) * 100 if bar else 0.0,
         }

@@ -192,6 +192,21 @@ def test_drawdown_is_told_in_money_and_percent_below_zero():
     assert live["vs_buy_hold_pct"] == pytest.approx(0)
 
 
+def test_no_figure_is_a_negative_nothing():
+    class Hold(Strategy):
+        def next(self):
+            if len(self.data) == 2:
+                self.buy(size=1)
+
+    simulation = Simulation(made(range(100, 120)), Hold)  # a market without a fall
+    simulation.advance(20)
+    live = Live(simulation.tape)
+    for bar in range(21):
+        figures = live.at(bar)
+        assert not [name for name, value in figures.items() if value == 0 and math.copysign(1, value) < 0]
+    assert figures["max_drawdown_pct"] == 0
+
+
 def test_bars_beyond_the_tape_are_the_last_of_it():
     simulation = Simulation(random_bars(20), Random)
     simulation.advance(7)
