@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from engine import Backtest, Bars, Simulation, Strategy, StrategyError
 from engine.lib import crossover
+from engine.series import Derived, Series
 from tests.build import bars, ohlc, random_bars
 from tests.parity.generated import SETTINGS, frames, scripts
 from tests.parity.scripts import scripted
@@ -228,6 +229,34 @@ def test_an_indicator_looks_its_part_on_the_tape():
     assert [(i.name, i.pane, i.color, i.style) for i in tape.indicators] == [
         ("near", "price", None, "line"), ("far", "far", None, "line"), ("own", "mine", "red", "scatter"),
     ]  # fmt: skip
+
+
+def test_columns_compared_as_a_truth_value_read_one_bar_and_copy_none(monkeypatch):
+    answers = []
+
+    class Compares(Strategy):
+        def init(self):
+            self.average = self.I(lambda close: np.convolve(close, np.full(5, 0.2))[: len(close)], self.data.Close)
+
+        def next(self):
+            answers.append(bool(self.data.Close > self.average))
+            answers.append(not self.data.Close > self.average * 1.001 + 0.5)
+            if self.average < self.data.Open - 0.5:
+                self.buy(size=1)
+
+    market = random_bars(6_000)  # longer than a block, at whose edges values are read another way
+    simulation = Simulation(market, Compares)
+
+    def grows(column):
+        raise AssertionError("an array of all bars so far, made on every bar: the square of the bars in time")
+
+    for kind in (Series, Derived):
+        monkeypatch.setattr(kind, "array", property(grows))
+    simulation.advance(6_000)
+    close, average = market.close, np.convolve(market.close, np.full(5, 0.2))[:6_000]
+    first = simulation.tape.first_bar
+    expected = np.column_stack([close > average, ~(close > average * 1.001 + 0.5)])[first:]
+    assert answers == expected.ravel().tolist()
 
 
 def test_a_column_that_is_none_is_named_beside_those_there_are():
