@@ -88,11 +88,11 @@ def _walk(
     cashes: list[float] = []
     for price, side in zip(prices, sides, strict=False):
         if held:
-            cash += held * (price - entry) - abs(held) * price * rate
+            cash += held * (price - entry) - (held if held > 0 else -held) * price * rate
         if side:
             entry = price * (1 + spread) if side > 0 else price * (1 - spread)
             unit = entry + size * price * rate / size
-            free = max(0.0, cash) * leverage
+            free = cash * leverage if cash > 0 else 0.0
             units = int(free * size // unit) if fraction else int(size)
             if units * unit > free:
                 units = 0
