@@ -443,7 +443,10 @@ def test_drain_wakes_every_handler_and_ends_those_that_do_not_listen(serve, monk
     bad = open_by_hand(url)
     bad.send(b"\x81\x84\0\0\0\0deaf")
     assert deaf.wait(PATIENCE)
-    board.drain(patience=0.5)
+    deadline = time.monotonic() + PATIENCE
+    while len(board) < 2 and time.monotonic() < deadline:  # the good one listens, too
+        threading.Event().wait(0.01)
+    board.drain(patience=3)
     with pytest.raises(simple_websocket.ConnectionClosed) as closed:
         good.receive(timeout=PATIENCE)
     assert closed.value.reason == 1012
