@@ -100,3 +100,13 @@ def test_a_replay_that_differs_says_so(deck: Deck):
     deck.finish()
     expect(deck.page.locator("[data-notice]")).to_contain_text("This replay differs from what was recorded:")
     expect(deck.page.locator("[data-notice]")).to_contain_text("and 99 then.")
+
+
+def test_a_chart_that_is_not_laid_out_yet_waits_for_its_size(page: Page, services: Services):
+    hide = "document.querySelector('[data-chart]').style.display = 'none'"
+    page.add_init_script(f"addEventListener('DOMContentLoaded', () => ({hide}))")
+    deck = Deck(page, services).open(wait=False)
+    deck.until(lambda: deck.bar > 2, "the first bars")
+    page.locator("[data-chart]").evaluate("(element) => (element.style.display = '')")
+    deck.finish()
+    assert deck.candles == deck.total

@@ -63,6 +63,7 @@ export class Chart {
     this.base = null; // price at which buy & hold began
     this.balance = 0;
     this.range = null;
+    this.width = 800; // px, until it is laid out
     this.tradeLines = new TradeLines();
     this.candles.attachPrimitive(this.tradeLines);
     this.band = new EquityBand();
