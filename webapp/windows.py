@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.bars import Buckets
 from engine.playback import INSTANT, Playhead
-from engine.tape import CLOSED, OPENED, REDUCED, REJECTED, RUIN, Frame, Indicator, Tape
+from engine.tape import CLOSED, KINDS, OPENED, REDUCED, REJECTED, RUIN, Frame, Indicator, Tape
 from webapp import protocol
 from webapp.book import Book
 from webapp.rests import Rests
@@ -18,7 +18,7 @@ MARKS = 400  # events, and trades, in a window
 SKETCH = 500  # candles, and a quarter of the marks, of what an instant run shows on its way and replaces at once
 EVENTS = 2_000  # at most so many in what is appended; above, a window with fewer marks replaces it
 PER_SECOND = 250.0  # candles that an eye can follow; above it they are made of several bars
-_MARKED = np.array(sorted((OPENED, REDUCED, CLOSED, REJECTED, RUIN)), np.uint8)
+_MARKED = np.isin(np.arange(len(KINDS)), (OPENED, REDUCED, CLOSED, REJECTED, RUIN))  # of each kind
 _QUIET = frozenset(("entry", "exit", "log"))  # kinds of events after which no order or trade stands otherwise
 
 
@@ -145,8 +145,7 @@ class Windows:
     def _happened(self, start: int, stop: int) -> dict[str, Any]:
         """Return the events and trades to mark between two bars, and how many were left out."""
         numbers = self.tape.events.between(start, stop)
-        kinds = np.frombuffer(self.tape.events.plain(numbers.start)[0][: len(numbers)], np.uint8)
-        marked = np.flatnonzero(np.isin(kinds, _MARKED)) + numbers.start
+        marked = np.flatnonzero(_MARKED[self.tape.events.kinds(numbers)]) + numbers.start
         most = MARKS // 4 if self._sketching else MARKS
         shown = marked[np.linspace(0, len(marked) - 1, most).astype(int)] if len(marked) > most else marked
         trades = self.book.closed_between(start, stop, most)
