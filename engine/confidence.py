@@ -53,16 +53,17 @@ class Confidence:
         return {"trades": count, "sample": sample(count, figures), **figures, **self._doubt(bar), **self._costs(bar)}
 
     def _catch_up(self) -> None:
-        kinds, bars, rows = self._tape.events.plain(self._read)
-        self._read += len(kinds)
-        kind = np.frombuffer(kinds, np.uint8)
-        for place in np.flatnonzero((kind == CLOSED) | (kind == REDUCED)).tolist():
-            self._closed_bar.append(bars[place])
-            self._pnl.append(rows[place][_PNL])
-        for place in np.flatnonzero(kind == FILLED).tolist():
-            self._fill_bar.append(bars[place])
-            self._value.append(abs(rows[place][_SIZE]) * rows[place][_PRICE])
-            self._fee.append(rows[place][_COMMISSION] or 0.0)
+        events, start = self._tape.events, self._read
+        self._read = len(events)
+        kinds, bars = events.kinds(range(start, self._read)), events.bars(range(start, self._read))
+        closed = np.flatnonzero((kinds == CLOSED) | (kinds == REDUCED))
+        self._closed_bar += bars[closed].tolist()
+        self._pnl += events.column(closed + start, _PNL)
+        filled = np.flatnonzero(kinds == FILLED)
+        sizes, prices, fees = (events.column(filled + start, cell) for cell in (_SIZE, _PRICE, _COMMISSION))
+        self._fill_bar += bars[filled].tolist()
+        self._value += [abs(size) * price for size, price in zip(sizes, prices, strict=True)]
+        self._fee += [fee or 0.0 for fee in fees]
 
     def _doubt(self, bar: int) -> dict[str, Any]:
         if not bar:

@@ -62,6 +62,7 @@ _KINDS = np.array([kind for entry in range(18) for kind in _STANDS_FOR.get(entry
 _FIRST_KIND = np.cumsum(_COUNTS) - _COUNTS  # where in _KINDS those of an entry begin
 SHIFT, ENTRY_MASK = 5, 31
 
+_OWN = frozenset((2, 4, 5, 6, 7, 10))  # cells in which the FILLED event of an exit differs from the CLOSED one
 EXIT_FEE = 13  # the cell in which a LEFT row has the fee of the exit alone, after those of its CLOSED row
 _WIDTHS = [{FILLED: 13, RUIN: 1, LOG: 1}.get(kind, 13 if OPENED <= kind <= EXIT else 9) for kind in range(len(KINDS))]
 _CELLS = np.array([*_WIDTHS, 13, 14, 14, 9])  # of an entry
@@ -153,6 +154,28 @@ class Events(Sequence[Event]):
     def kinds(self, numbers: range) -> np.ndarray:
         """Return the kinds of consecutive events, without reading their rows."""
         return np.array(self.codes[numbers.start : numbers.stop], dtype=np.int64) & 15
+
+    def bars(self, numbers: range) -> np.ndarray:
+        """Return the bars of consecutive events, without reading their rows."""
+        return np.array(self.codes[numbers.start : numbers.stop], dtype=np.int64) >> 4
+
+    def column(self, numbers: np.ndarray, cell: int) -> list[Any]:
+        """Return one cell of the rows of these events (ascending), without making the rows; see `write`."""
+        if not len(numbers):
+            return []
+        first, last = int(numbers[0]), int(numbers[-1])
+        kinds = self.kinds(range(first, last + 1))[numbers - first]
+        entries = np.array(self._entries[first : last + 1], dtype=np.int64)[numbers - first]
+        known = slice(entries[0], entries[-1] + 1)
+        written = np.array(self.log[known], dtype=np.int64)[entries - known.start] & ENTRY_MASK
+        places, cells = np.array(self.places[known], dtype=np.int64)[entries - known.start], self.cells
+        for at in np.flatnonzero(written == ACTIVE).tolist():
+            places[at] = cells[places[at]]
+        values = [cells[place + cell] for place in places.tolist()]
+        if cell in _OWN:
+            for at in np.flatnonzero((kinds == FILLED) & ((written == LEFT) | (written == LEFT_PART))).tolist():
+                values[at] = self.row(int(numbers[at]))[cell]
+        return values
 
     def plain(self, start: int = 0) -> tuple[bytes, list[int], list[tuple[Any, ...]]]:
         """Return the kinds, bars and rows of the events from number `start` on: plain data for `extend`."""

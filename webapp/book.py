@@ -21,6 +21,7 @@ from engine.tape import (
     CLOSED,
     EXPIRED,
     FILLED,
+    KINDS,
     LOG,
     OPENED,
     PLACED,
@@ -33,13 +34,18 @@ from engine.tape import (
 
 SORTS = ("time", "best", "worst", "longest")
 _STRIDE = 512
-_AMBIGUOUS = 10  # in a fill's event row; see Events.write
+_ORDER, _TRADE, _PNL, _AMBIGUOUS, _FILL_BAR = 0, 1, 5, 10, 12  # in an event's row; see Events.write
 _ENDS_ORDER = frozenset((FILLED, CANCELLED, REJECTED, EXPIRED))
-_TOLD = frozenset((OPENED, REDUCED, CLOSED, CANCELLED, REJECTED, EXPIRED, RUIN, LOG))
-_WATCHED = np.array(
-    sorted((PLACED, ACTIVE, CHANGED, FILLED, CANCELLED, REJECTED, EXPIRED, OPENED, REDUCED, CLOSED, RUIN, LOG)),
-    np.uint8,
-)
+
+
+def _among(*kinds: int) -> np.ndarray:
+    """Return for every kind of event whether it is one of `kinds`."""
+    return np.isin(np.arange(len(KINDS)), kinds)
+
+
+_TOLD = _among(OPENED, REDUCED, CLOSED, CANCELLED, REJECTED, EXPIRED, RUIN, LOG)
+_TRADING = _among(OPENED, REDUCED, CLOSED)
+_FILED = _TRADING | _among(PLACED, ACTIVE, CHANGED, FILLED, CANCELLED, REJECTED, EXPIRED)
 
 
 class Book:
@@ -49,6 +55,7 @@ class Book:
         self.tape = tape
         self._read = 0  # events read so far
         self._opened: dict[int, int] = {}  # trade -> number of its event
+        self._began: dict[int, int] = {}  # trade -> bar of its entry
         self._of_trade: dict[int, list[int]] = {}  # trade -> numbers of what changed or reduced it
         self._of_order: dict[int, list[int]] = {}  # order -> numbers of all its events
         self._exits: list[int] = []  # numbers of reduced and closed, and columns beside them
@@ -65,49 +72,56 @@ class Book:
 
     def catch_up(self) -> None:
         """Read the events that were written since."""
-        events = self.tape.events
-        if len(events) == self._read:
+        events, start = self.tape.events, self._read
+        self._read = stop = len(events)
+        if stop == start:
             return
-        kinds, _, rows = events.plain(self._read)
-        for i in np.flatnonzero(np.isin(np.frombuffer(kinds, np.uint8), _WATCHED)).tolist():
-            self._file(self._read + i, kinds[i], rows[i])
-        self._read += len(kinds)
+        kinds = events.kinds(range(start, stop))
+        self._told += (np.flatnonzero(_TOLD[kinds]) + start).tolist()
+        trading = np.flatnonzero(_TRADING[kinds])
+        self._file_trades(trading + start, kinds[trading].tolist(), events.bars(range(start, stop))[trading].tolist())
+        filed = np.flatnonzero(_FILED[kinds])
+        orders, trades = (events.column(filed + start, cell) for cell in (_ORDER, _TRADE))
+        for number, kind, order, trade in zip(
+            (filed + start).tolist(), kinds[filed].tolist(), orders, trades, strict=True
+        ):
+            self._file(number, kind, order, trade)
 
-    def _file(self, number: int, kind: int, row: tuple) -> None:
-        if kind in _TOLD:
-            self._told.append(number)
-        if kind in (RUIN, LOG):
-            return
-        order, trade = row[0], row[1]
-        if kind in (OPENED, REDUCED, CLOSED) and row[_AMBIGUOUS]:
-            self._doubtful.append(number)
-        if kind in (OPENED, REDUCED, CLOSED):
-            self._file_trade(number, kind, trade, row)
-            return
-        if kind == CHANGED and trade is not None:
-            self._of_trade.setdefault(trade, []).append(number)  # its sl or tp moved
-        if order is not None:
-            self._of_order.setdefault(order, []).append(number)
-            if kind == PLACED:
-                self._orders.append(number)
-            if kind == PLACED or kind in _ENDS_ORDER:
-                self._turn(number, self._waiting, order, kind == PLACED)
+    def _file_trades(self, numbers: np.ndarray, kinds: list[int], bars: list[int]) -> None:
+        """Note what opened and ended trades."""
+        ambiguous, pnls, filled, trades = (
+            self.tape.events.column(numbers, cell) for cell in (_AMBIGUOUS, _PNL, _FILL_BAR, _TRADE)
+        )
+        self._doubtful += [number for number, doubt in zip(numbers.tolist(), ambiguous, strict=True) if doubt]
+        total = self._total[-1] if self._total else 0.0
+        for number, kind, bar, pnl, at, trade in zip(numbers.tolist(), kinds, bars, pnls, filled, trades, strict=True):
+            began = bar if at is None else at
+            if kind == OPENED:
+                self._opened[trade] = number
+                self._began[trade] = began
+                continue
+            total += pnl or 0.0
+            self._exits.append(number)
+            self._pnl.append(pnl or 0.0)
+            self._total.append(total)
+            self._held.append(began - self._began[trade])
 
-    def _file_trade(self, number: int, kind: int, trade: int, row: tuple) -> None:
-        if kind == OPENED:
-            self._opened[trade] = number
-            self._turn(number, self._open, trade, True)
+    def _file(self, number: int, kind: int, order: int | None, trade: int | None) -> None:
+        if kind in (OPENED, CLOSED):
+            self._turn(number, self._open, trade, kind == OPENED)
             return
-        self._exits.append(number)
-        self._pnl.append(row[5] or 0.0)
-        self._total.append((self._total[-1] if self._total else 0.0) + self._pnl[-1])
-        self._held.append(_filled(self.tape.events[number]) - _filled(self.tape.events[self._opened[trade]]))
-        if kind == REDUCED:
-            self._of_trade.setdefault(trade, []).append(number)
-        else:
-            self._turn(number, self._open, trade, False)
+        if kind in (REDUCED, CHANGED) and trade is not None:
+            self._of_trade.setdefault(trade, []).append(number)  # its size, sl or tp is another
+        if order is None or kind == REDUCED:
+            return
+        self._of_order.setdefault(order, []).append(number)
+        if kind == PLACED:
+            self._orders.append(number)
+            self._turn(number, self._waiting, order, True)
+        elif kind in _ENDS_ORDER:
+            self._turn(number, self._waiting, order, False)
 
-    def _turn(self, number: int, among: dict[int, None], key: int, begins: bool) -> None:
+    def _turn(self, number: int, among: dict[int, None], key: int | None, begins: bool) -> None:
         self._turns.append(number)
         _move(among, key, begins)
         if len(self._turns) % _STRIDE == 0:

@@ -62,6 +62,19 @@ def test_a_twin_is_rebuilt_from_plain_blocks():
     assert twin.trades() == tape.trades()
 
 
+def test_a_column_of_events_is_that_of_their_rows():
+    events = some_run().tape.events
+    kinds, bars, rows = events.plain()
+    everything = range(len(events))
+    assert events.kinds(everything).tolist() == list(kinds)
+    assert events.bars(everything).tolist() == bars
+    for cell in range(13):
+        numbers = [number for number in everything if cell < len(rows[number])]
+        assert events.column(np.array(numbers), cell) == [rows[number][cell] for number in numbers]
+        assert events.column(np.array(numbers[3:7]), cell) == [rows[number][cell] for number in numbers[3:7]]
+    assert events.column(np.array([], dtype=int), 0) == []
+
+
 def test_events_are_numbered_and_ascend():
     events = some_run().tape.events
     assert [event.number for event in events] == list(range(len(events)))

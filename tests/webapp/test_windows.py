@@ -60,6 +60,16 @@ def test_a_reset_ends_at_the_playhead_and_holds_at_most_2000_candles(tape, bar):
     assert frame["time"] == tape.bars.time[frame["from"] - 1 : bar].tolist()
 
 
+def test_a_reset_reads_no_event_beyond_the_playhead(tape, monkeypatch):
+    chart, read = windows(tape, 100, playing=False), []
+    chart.book.catch_up()
+    row = type(tape.events).row
+    monkeypatch.setattr(type(tape.events), "row", lambda events, number: read.append(number) or row(events, number))
+    chart.reset(1)
+    assert read
+    assert max(read) < tape.events.between(0, 100).stop
+
+
 @pytest.mark.parametrize("bucket", [2, 8, 64])
 @pytest.mark.parametrize("bar", [5, 9_999, 16_384, N])
 def test_a_candle_of_several_bars_is_honest(tape, bar, bucket):
