@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 
+COLLECT = 30  # s between two full collections
 HEAD = 8  # s for a client to send more of a request
 
 _ARENA_MAX = -8  # of glibc's malloc.h
@@ -87,10 +88,14 @@ def post_worker_init(worker):
     # A thread that computes gives way this soon, not after 5 ms at each write: with two of them beside 1,000 writes a
     # second, these were 600 ms late, and are 2 ms.
     sys.setswitchinterval(0.0005)
+    # A full collection looks through all that long runs have made, with every stream waiting: 50 to 130 ms, a dozen
+    # times in a million bars. So it comes by time, and hardly ever by how much was made.
+    gc.set_threshold(2_000, 10, 100_000)
     gc.collect()
     gc.freeze()  # what is loaded stays: looking through all of it again took 0.1 s, with every stream waiting
     worker.log.error_log.addFilter(_tell_half_requests_shortly)
     _close_beside_the_accept_loop()
+    threading.Thread(target=_collect, name="collect", daemon=True).start()
     threading.Thread(target=_drain_when_stopped, args=(worker,), name="drain", daemon=True).start()
 
 
@@ -119,6 +124,13 @@ def _close_beside_the_accept_loop():
         util.close_graceful = lambda *args, **more: threading.Thread(
             target=close, args=args, kwargs=more, daemon=True
         ).start()
+
+
+def _collect():
+    """Free what streams and requests leave behind in circles."""
+    while True:
+        time.sleep(COLLECT)
+        gc.collect()
 
 
 def _drain_when_stopped(worker):

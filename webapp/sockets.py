@@ -11,9 +11,6 @@ import base64
 import binascii
 import ipaddress
 import logging
-import os
-import select
-import socket
 import struct
 import threading
 import time
@@ -26,10 +23,8 @@ from simple_websocket import ConnectionClosed
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 from wsproto.utilities import LocalProtocolError
 
-STALL = 20.0  # s in which a reader must take at least one byte of what is written
-BUFFER = 262_144  # bytes the kernel may hold for a reader: small, so that back-pressure is felt early
-VANISHED = 20_000  # ms until bytes that nobody acknowledges end the connection (Linux)
-CHUNK = 65_536  # bytes a write
+from webapp.line import Line
+
 MESSAGE = 65_536  # bytes in a message from a client
 WAITING = 256  # messages from a client that may wait
 RATE = 1000, 10.0  # messages from a client in so many seconds
@@ -40,7 +35,7 @@ FAREWELL = 1.0  # s for the other side to answer our Close
 DONE, POLICY, BROKEN, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
 GONE = (ConnectionClosed, LocalProtocolError, OSError)  # LocalProtocolError: the peer's Close was answered meanwhile
 
-_CLOSE, _PING, _TEXT = b"\x88", 0x89, 0x81  # how frames begin
+_PING, _TEXT = 0x89, 0x81  # how frames begin
 _KEYS = ("werkzeug.socket", "gunicorn.socket")
 
 log = logging.getLogger(__name__)
@@ -64,132 +59,6 @@ class Upgrade(HTTPException):
     def get_headers(self, *_: Any) -> list[tuple[str, str]]:
         """Name the version that is spoken."""
         return [("Content-Type", "text/html; charset=utf-8"), ("Sec-WebSocket-Version", "13")]
-
-
-class Line:
-    """A server's raw socket, made safe for several writers and one reader.
-
-    Writes stay whole and in order, and nothing follows a Close. The server that owns the socket closes it: closed here,
-    its number might be another connection's by the time that the server does so.
-    """
-
-    def __init__(self, raw: socket.socket, stall: float = STALL):
-        self._raw = raw
-        # Python asks whether a socket with a time limit is ready before each write: half of what a short message costs.
-        self._plain = type(raw) is socket.socket and os.name == "posix"
-        self._lock = threading.Lock()
-        self._left: deque[memoryview] = deque()  # to be written first
-        self._dead = False
-        self._closed = False
-        raw.settimeout(stall)
-        with suppress(OSError):  # not every socket has these
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED)
-
-    def send(self, data: bytes) -> int:
-        """Write all of `data`, alone.
-
-        Raises:
-            OSError: the other side is gone, or took no byte in `stall` seconds; the line is dead from then on.
-        """
-        self._left.append(memoryview(data))
-        self.flush()
-        return len(data)
-
-    def offer(self, data: bytes) -> bool:
-        """Send `data` as far as it goes without waiting, and keep the rest; say whether that was all.
-
-        Whoever is told False calls `flush` before more comes than should be kept.
-
-        Raises:
-            OSError: the other side is gone.
-        """
-        self._left.append(memoryview(data))
-        if not self._lock.acquire(blocking=False):
-            return False
-        try:
-            self._write(self._write_now)
-        except BlockingIOError:
-            return False
-        finally:
-            self._lock.release()
-        return True
-
-    def flush(self) -> None:
-        """Write what is left, waiting for the reader; raises as `send` does."""
-        with self._lock:
-            self._write(self._write_waiting)
-
-    def _write(self, write: Callable[[memoryview], int]) -> None:
-        if self._dead or (self._closed and self._left):
-            self._left.clear()
-            raise BrokenPipeError("the socket is closed")
-        try:
-            while self._left and not self._closed:
-                view = self._left[0]
-                if taken := write(view):
-                    self._left[0] = view[taken:]
-                if taken == len(view):
-                    self._left.popleft()
-                    whole = view.obj  # what is left of a message may begin like a Close
-                    self._closed = isinstance(whole, bytes) and whole.startswith(_CLOSE)
-        except BlockingIOError:
-            raise
-        except OSError:
-            self.end()
-            raise
-
-    def _write_waiting(self, view: memoryview) -> int:
-        if self._plain:
-            with suppress(BlockingIOError):
-                return os.write(self._raw.fileno(), view)
-        return self._raw.send(view[:CHUNK])
-
-    def _write_now(self, view: memoryview) -> int:
-        if self._plain:
-            return os.write(self._raw.fileno(), view)
-        if not select.select([], [self._raw], [], 0)[1]:
-            raise BlockingIOError
-        return self._raw.send(view[:CHUNK])
-
-    def recv(self, size: int) -> bytes:
-        """Wait for bytes, however long they take to come."""
-        while True:
-            try:
-                return self._raw.recv(size)
-            except TimeoutError:
-                if self._dead:
-                    return b""
-
-    def end(self) -> None:
-        """End both directions at once; whoever reads or writes is woken."""
-        self._dead = True
-        with suppress(OSError):
-            self._raw.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Do nothing: simple-websocket's reader closes before what was written has been read."""
-
-    def finish(self, seconds: float) -> None:
-        """End this direction, and the other when the peer does or after `seconds`.
-
-        Closing a socket that holds unread bytes, such as a ping that crossed our Close, resets the connection: the peer
-        would lose what it has not read yet.
-        """
-        deadline = time.monotonic() + seconds
-        with suppress(OSError):
-            self._raw.shutdown(socket.SHUT_WR)
-            while not self._dead and (left := deadline - time.monotonic()) > 0:
-                self._raw.settimeout(left)
-                if not self._raw.recv(CHUNK):
-                    break
-        self.end()
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._raw.fileno()
 
 
 class Inbox(list[Any]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Live:
         self.tape = tape
         self.risk_free_rate = risk_free_rate
         self._dates = Calendar.of(tape.bars.index)
-        self._account = Rewindable(_Account(), self._advance_account)
+        self._account = Rewindable(_Account())
         self._periods: dict[str, Rewindable[_Periods]] = {}
         self._trades = _TradeTotals(tape, self._dates)
 
@@ -37,7 +38,7 @@ class Live:
         `return_pct`.
         """
         bar = self.tape.bar if bar is None else max(0, min(bar, self.tape.bar))
-        account = self._account.at(bar)
+        account = self._account.at(bar, self._advance_account)
         spacing = self._dates.spacing(bar) if self._dates.nanoseconds is not None and bar else 0
         figures: dict[str, float | int] = {"bar_number": bar}
         figures |= self._money(bar, account)
@@ -93,10 +94,8 @@ class Live:
             return measures.Annual(NAN, NAN, NAN, NAN)
         period = self._dates.period(spacing)
         if period not in self._periods:
-            self._periods[period] = Rewindable(
-                _Periods(), lambda state, start, stop: self._advance_periods(period, state, start, stop)
-            )
-        state = copy(self._periods[period].at(bar))
+            self._periods[period] = Rewindable(_Periods())
+        state = copy(self._periods[period].at(bar, partial(self._advance_periods, period)))
         state.moments = copy(state.moments)
         state.close_period(np.array([state.base, account.equity]))  # the period that still runs ends here for now
         count = state.moments.count

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 State = TypeVar("State")
+Advance = Callable[[State, int, int], None]
 _STRIDE = 8192  # bars between two states that are kept: going back costs at most one vectorised stride
 _STEP = 256  # bars that the newest ones are taken in by
 
@@ -17,32 +18,34 @@ class Rewindable(Generic[State]):
     """A state that is known at any bar, and is the same to the last digit however one got there.
 
     Sums of floats depend on how they are put together, so a state is always put together the same way: whole strides,
-    then whole steps, then the bars that are left. `advance(state, start, stop)` changes a state that holds bars before
-    `start` into one for those before `stop`.
+    then whole steps, then the bars that are left. `advance(state, start, stop)`, always the same, changes a state that
+    holds bars before `start` into one for those before `stop`. It is not kept: its owner's method would tie the two,
+    and with them a long run's tape, together until the garbage collector comes.
     """
 
-    def __init__(self, fresh: State, advance: Callable[[State, int, int], None]):
-        self._advance = advance
+    def __init__(self, fresh: State):
         self._kept = [fresh]  # after 0, 1, 2 ... whole strides
         self._bar = 0
         self._state = fresh  # after the whole steps before the bar asked for last
 
-    def at(self, bar: int) -> State:
+    def at(self, bar: int, advance: Advance[State]) -> State:
         """Return the state after `bar` bars."""
         stride = bar // _STRIDE
         while len(self._kept) <= stride:
-            self._kept.append(self._moved(self._kept[-1], (len(self._kept) - 1) * _STRIDE, len(self._kept) * _STRIDE))
+            start = (len(self._kept) - 1) * _STRIDE
+            self._kept.append(_moved(self._kept[-1], start, start + _STRIDE, advance))
         if not stride * _STRIDE <= self._bar <= bar:
             self._bar, self._state = stride * _STRIDE, self._kept[stride]
         while self._bar + _STEP <= bar:
-            self._state = self._moved(self._state, self._bar, self._bar + _STEP)
+            self._state = _moved(self._state, self._bar, self._bar + _STEP, advance)
             self._bar += _STEP
-        return self._moved(self._state, self._bar, bar) if self._bar < bar else self._state
+        return _moved(self._state, self._bar, bar, advance) if self._bar < bar else self._state
 
-    def _moved(self, state: State, start: int, stop: int) -> State:
-        state = copy(state)
-        self._advance(state, start, stop)
-        return state
+
+def _moved(state: State, start: int, stop: int, advance: Advance[State]) -> State:
+    state = copy(state)
+    advance(state, start, stop)
+    return state
 
 
 class Growing:

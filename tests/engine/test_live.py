@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -120,6 +122,20 @@ def test_live_never_depends_on_later_bars():
     followed.advance(200)
     for bar in (10, 79, 80):
         assert differing(Live(alone.tape).at(bar), Live(followed.tape).at(bar)) == {}
+
+
+def test_statistics_that_are_dropped_do_not_keep_the_tape_until_the_garbage_collector_comes():
+    simulation = Simulation(random_bars(600, seed=3), Random, {"seed": 3})
+    simulation.advance(600)
+    live = Live(simulation.tape)
+    live.at()
+    gone = weakref.ref(live)
+    gc.disable()
+    try:
+        del live
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_every_figure_is_described_once_and_nothing_else_is_given():

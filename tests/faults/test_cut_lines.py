@@ -15,7 +15,7 @@ import pytest
 from tests.faults.watching import Watcher
 from tests.handshake import frame, open_by_hand
 from tests.wire import PATIENCE
-from webapp import player, sockets
+from webapp import line, player, sockets
 
 CONFIG = {"symbol": "AAPL", "period": "6mo", "interval": "1d", "strategy": "sma_cross", "speed": 100}
 CONFIG |= {"params": {"fast": 2, "slow": 4}}  # trades often
@@ -54,9 +54,9 @@ def test_a_line_cut_between_a_signal_and_its_candle_costs_nothing(live_url):
 @pytest.mark.parametrize("paused", [False, True], ids=["playing", "paused"])
 @pytest.mark.parametrize("frames", [False, True], ids=["plain", "frames"])
 def test_a_client_that_vanishes_without_a_word_is_let_go(live_url, monkeypatch, frames, paused):
-    assert player.QUIET + sockets.VANISHED / 1000 < 30 and sockets.STALL < 30  # seconds until it is noticed
+    assert player.QUIET + line.VANISHED / 1000 < 30 and line.STALL < 30  # seconds until it is noticed
     monkeypatch.setattr(player, "QUIET", 0.2)
-    monkeypatch.setattr(sockets, "VANISHED", 500)
+    monkeypatch.setattr(line, "VANISHED", 500)
     before = len(sockets.switchboard)
     watcher = Watcher(CONFIG | {"speed": 0.25}, frames=frames).connect(live_url, hold=True).until_bar(2)
     if paused:

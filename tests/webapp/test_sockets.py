@@ -19,7 +19,8 @@ from tests.conftest import serving
 from tests.handshake import frame, open_by_hand, read, shake
 from tests.wire import Client
 from webapp import sockets
-from webapp.sockets import Channel, Ended, Inbox, Line
+from webapp.line import BUFFER, Line
+from webapp.sockets import Channel, Ended, Inbox
 
 PATIENCE = 20  # seconds
 
@@ -203,7 +204,7 @@ def test_nothing_follows_a_close(pair):
 
 def test_the_kernel_holds_little_for_a_reader(pair):
     Line(pair[0])
-    assert pair[0].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * sockets.BUFFER
+    assert pair[0].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * BUFFER
     assert pair[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 

@@ -22,6 +22,7 @@ from engine.tape import Tape
 from tests.handshake import GOOD, open_by_hand, shake
 from tests.wire import PATIENCE, Wire
 from webapp import player, sockets, stream
+from webapp.line import Line
 
 CONFIG = {
     "symbol": "AAPL",
@@ -558,9 +559,9 @@ def test_the_library_sends_no_pings_by_itself():
 
 def test_a_reader_that_takes_nothing_holds_up_no_other_stream(ws_connect, live_url, monkeypatch):
     behind = threading.Event()
-    flush = sockets.Line.flush
+    flush = Line.flush
 
-    def note(line: sockets.Line) -> None:
+    def note(line: Line) -> None:
         if line._left and threading.current_thread().name != "pacer":
             behind.set()
         flush(line)
@@ -570,7 +571,7 @@ def test_a_reader_that_takes_nothing_holds_up_no_other_stream(ws_connect, live_u
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     text = json.dumps(long).encode()
     raw.sendall(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
-    monkeypatch.setattr(sockets.Line, "flush", note)
+    monkeypatch.setattr(Line, "flush", note)
     messages = ws_connect(start(speed=20)).rest()
     assert behind.wait(PATIENCE)  # its own thread waits for it
     assert [candle["bar_number"] for candle in of(messages, "candle")] == list(range(1, BARS + 1))
