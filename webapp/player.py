@@ -140,15 +140,10 @@ class Player:
     def _send_bars(self, start: int, stop: int) -> None:
         """Send each bar's signals, then its candle."""
         bars = self.tape.bars
-        signals = self.tape.signals(start, stop)
-        at = 0
-        told = []
-        for bar in range(start, stop):
-            while at < len(signals) and signals[at].bar == bar:
-                told.append(protocol.signal(bars, signals[at]))
-                at += 1
-            told.append(protocol.candle(bars, bar))
-        self.channel.send(*map(protocol.dumps, told))
+        told = protocol.candles(bars, start, stop)
+        for signal in reversed(self.tape.signals(start, stop)):
+            told.insert(signal.bar - start, protocol.dumps(protocol.signal(bars, signal)))
+        self.channel.send(*told)
 
     def _count(self) -> None:
         """Add to the server's numbers; not with each bar, which would cost as much as sending it."""

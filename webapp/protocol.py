@@ -99,7 +99,7 @@ restarts (reconnect with run and from_bar), 1013 too many streams (try later).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -116,12 +116,17 @@ from engine.record import OrderRecord, TradeRecord
 from engine.tape import Event, Tape
 
 VERSION = 1
+FEW = 4  # candles
 ACTIONS = (
     "play", "pause", "stop", "step", "seek", "speed", "next_event", "previous_event", "restart", "end", "pause_on",
     "window", "show", "ack",
 )  # fmt: skip
 _BESIDE = ("frames", "speed", "paused", "hold", "window")  # settings of the stream, not of the run
 
+_CANDLE = b'{"type":"candle",%b}' % b",".join(
+    b'"%b":%%b' % name
+    for name in (b"bar_number", b"progress", b"timestamp", b"open", b"high", b"low", b"close", b"volume")
+)
 _STARTING = {"run", "config", *(field.name for field in fields(BacktestConfig))}
 
 
@@ -289,8 +294,7 @@ def _drawn(tape: Tape) -> Iterator[dict[str, Any]]:
             yield told | {"color": indicator.color or color(number)}
 
 
-def candle(bars: Bars, bar: int) -> dict[str, Any]:
-    """Tell bar `bar` (from 0)."""
+def _candle(bars: Bars, bar: int) -> dict[str, Any]:
     return {
         "type": "candle",
         "bar_number": bar + 1,
@@ -302,6 +306,26 @@ def candle(bars: Bars, bar: int) -> dict[str, Any]:
         "close": bars.close[bar],
         "volume": bars.volume[bar],
     }
+
+
+def candles(bars: Bars, start: int, stop: int) -> list[bytes]:
+    """Return the messages of bars `start` up to `stop`; many in a third of the time that one by one would take."""
+    if stop - start < FEW:
+        return [dumps(_candle(bars, bar)) for bar in range(start, stop)]
+    part = slice(start, stop)
+    columns = (
+        range(start + 1, stop + 1),
+        [progress(bars, bar) for bar in range(start + 1, stop + 1)],
+        bars.time[part].astype("datetime64[s]"),
+        *(np.ascontiguousarray(column[part]) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)),
+    )
+    return [_CANDLE % row for row in zip(*map(_cells, columns), strict=True)]
+
+
+def _cells(column: Iterable[Any]) -> list[bytes]:
+    """Return a column's numbers or times as JSON."""
+    column = column if isinstance(column, np.ndarray) else list(column)
+    return orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC)[1:-1].split(b",")
 
 
 def signal(bars: Bars, event: Event) -> dict[str, Any]:
