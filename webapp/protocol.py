@@ -312,10 +312,10 @@ def candles(bars: Bars, start: int, stop: int) -> list[bytes]:
     """Return the messages of bars `start` up to `stop`; many in a third of the time that one by one would take."""
     if stop - start < FEW:
         return [dumps(_candle(bars, bar)) for bar in range(start, stop)]
-    part = slice(start, stop)
+    part, numbers, total = slice(start, stop), range(start + 1, stop + 1), len(bars)
     columns = (
-        range(start + 1, stop + 1),
-        [progress(bars, bar) for bar in range(start + 1, stop + 1)],
+        numbers,
+        [round(100 * number / total, 2) for number in numbers],  # as `progress` does: NumPy rounds otherwise
         bars.time[part].astype("datetime64[s]"),
         *(np.ascontiguousarray(column[part]) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)),
     )
