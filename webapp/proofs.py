@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from webapp import Services
 
 EVERY = 0.5  # s between two looks at a proof
-AFTER = 0.7  # s that a stream plays before its proof begins: the first bars come first
+AFTER = 0.7  # s that a stream plays before its proof begins: the first bars come first, or a long run's last
 ALONE = 20_000  # bars; the proof of a longer run begins when the run itself has been simulated
 AT_ONCE = 4  # proofs under way in a process
 KEPT = 64  # of those that are known
@@ -165,11 +165,15 @@ class Badge:
         self._services = services
         self._run = run
         self._told: tuple[str, str, str, int] | None = None
+        self._waited = False  # for the last bars of a long run to be shown
 
     def look(self, played: int, simulated: bool, now: float) -> dict[str, Any] | None:
         """Return a message when there is something new; `due` says when to look again, inf = never."""
         self.due = now + EVERY
         if not played or not (simulated or self._run.total_bars <= ALONE):
+            return None
+        if self._run.total_bars > ALONE and not self._waited:
+            self._waited, self.due = True, now + AFTER
             return None
         report = None
         try:
