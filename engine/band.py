@@ -87,20 +87,29 @@ def doubts(tape: Tape, bar: int | None = None) -> tuple[Doubt, ...]:
     limit or stop order opened a trade in, with its stop or target inside: they count from the next bar on, for the
     way to the fill is unknown.
     """
-    stop = tape.events.between(0, tape.bar if bar is None else bar).stop
-    kind, rows = np.array(tape.events.codes[:stop], dtype=np.int64) & 15, tape.events.rows
+    events = tape.events
+    stop = events.between(0, tape.bar if bar is None else bar).stop
+    kinds = events.kinds(range(stop))
+    numbers = np.flatnonzero((kinds == OPENED) | (kinds == CLOSED) | (kinds == REDUCED))
+    ambiguous = events.column(numbers, _AMBIGUOUS)
+    if not any(ambiguous):
+        return ()
+    trades = events.column(numbers, _TRADE)
+    suspects = {trade for trade, doubt in zip(trades, ambiguous, strict=True) if doubt}
     fee = commission_function(tape.settings.get("commission", 0.0))
     opened: dict[int, _Row] = {}
     left: dict[int, float] = {}
     found = []
-    for place in np.flatnonzero((kind == OPENED) | (kind == CLOSED) | (kind == REDUCED)).tolist():
-        row = rows[place]
-        if kind[place] == OPENED:
-            opened[row[_TRADE]] = row
-            left[row[_TRADE]] = row[_SIZE]
+    for number, trade in zip(numbers.tolist(), trades, strict=True):
+        if trade not in suspects:
             continue
-        left[row[_TRADE]] -= row[_SIZE]
-        if row[_AMBIGUOUS] and (doubt := _doubt(opened[row[_TRADE]], row, row[_SIZE], tape, fee)).others:
+        row = events.row(number)
+        if kinds[number] == OPENED:
+            opened[trade] = row
+            left[trade] = row[_SIZE]
+            continue
+        left[trade] -= row[_SIZE]
+        if row[_AMBIGUOUS] and (doubt := _doubt(opened[trade], row, row[_SIZE], tape, fee)).others:
             found.append(doubt)
     for trade, size in left.items():
         if size and opened[trade][_AMBIGUOUS] and (doubt := _doubt(opened[trade], None, size, tape, fee)).others:
