@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, Route, WebSocket, expect
 
 from tests.browser.deck import Deck
-from webapp import Services, player
+from webapp import Services, player, runs
 
 
 @pytest.fixture
@@ -163,6 +163,28 @@ def test_a_lost_connection_comes_back_at_the_same_bar(deck: Deck):
     expect(deck.page.locator("[data-notice]")).to_have_text("Connected again, at bar 40.")
     deck.settle()
     assert deck.shown() == before
+
+
+def test_the_line_is_opened_while_the_player_still_loads(page: Page, services: Services):
+    opened: list[WebSocket] = []
+    heard: list[str] = []
+    held: list[Route] = []
+
+    def listen(line: WebSocket) -> None:
+        opened.append(line)
+        line.on("framereceived", lambda text: heard.append(str(text)))
+
+    page.on("websocket", listen)
+    page.route("**/static/player.js", lambda route: held.append(route))
+    deck = Deck(page, services)
+    deck.run = runs.create(services, {"symbol": "AAPL", "interval": "1d", "period": "6mo", "strategy": "sma_cross"}).id
+    page.goto(f"/runs/{deck.run}", wait_until="commit")
+    deck.until(lambda: any('"frame"' in text[:40] for text in heard), "the first bar to come")
+    assert deck.bar == 0
+    held[0].continue_()
+    deck.until(lambda: deck.bar > 30, "the player to play on")
+    assert len(opened) == 1
+    assert deck.page.evaluate("() => window.tapedeckChart.panes[0].handler.series.data().length") >= 30
 
 
 def test_a_fault_of_the_server_is_shown_and_not_tried_for_ever(deck: Deck, monkeypatch):

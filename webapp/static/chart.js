@@ -10,11 +10,11 @@ const NEW_BARS = 40; // up to so many changed candles are updates; more are one 
 const AXIS = 72; // px of width of the price axis
 const MAX_LINES = 24; // labelled price lines at once
 
-export async function loadSetup(address, shape) {
+export async function loadSetup(address) {
   await library();
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = `${address}?shape=${encodeURIComponent(shape)}`;
+    script.src = address;
     script.onload = () => resolve(window.tapedeckChart);
     script.onerror = () => reject(new Error("The chart's files could not be loaded."));
     document.head.append(script);
@@ -28,18 +28,6 @@ async function library() {
     if (performance.now() > patience) throw new Error("The chart's files could not be loaded. Reload the page to try again.");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-// The shape that charts.py builds for these indicators, and the pane and place of each.
-export function shapeOf(indicators) {
-  const letters = { line: "l", scatter: "s", histogram: "h" };
-  const panes = new Map([["price", ""]]);
-  const places = indicators.map(({ pane = "price", style }) => {
-    const drawn = panes.get(pane) ?? "";
-    panes.set(pane, drawn + (letters[style] ?? "l"));
-    return { pane: [...panes.keys()].indexOf(pane), series: drawn.length };
-  });
-  return { shape: [...panes.values()].join("."), places, names: [...panes.keys()] };
 }
 
 export class Chart {

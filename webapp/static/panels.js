@@ -30,10 +30,16 @@ export class Panels {
     if (row && this.element.contains(row) && !String(getSelection())) seek(Number(row.dataset.barNumber));
   }
 
-  show(html) {
+  // `last`: what the panels come to in the end, which waits for no slow machine.
+  show(html, last = false) {
     for (const [name, text] of Object.entries(html)) {
       this.waiting.delete(name); // the newest comes last: a part may follow the whole of its panel
       this.waiting.set(name, text);
+    }
+    if (last) {
+      this.pace = PACE;
+      clearTimeout(this.timer);
+      this.timer = undefined;
     }
     if (!this.waiting.size || this.timer) return;
     const wait = this.shownAt + this.pace - performance.now();

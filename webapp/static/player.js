@@ -1,12 +1,13 @@
 // player.js: the deck. Messages change the model at once; the page is painted from it at most once an animation frame.
 import { Announcer } from "./announce.js";
 import { Candles } from "./candles.js";
-import { Chart, loadSetup, shapeOf } from "./chart.js";
+import { Chart, loadSetup } from "./chart.js";
 import { Faults } from "./faults.js";
 import { Clock, decimalsFor } from "./format.js";
 import { listen } from "./keys.js";
 import { Legend } from "./legend.js";
 import { Marks } from "./marks.js";
+import { greeting, recall, setupAddress, shapeOf, start, take } from "./opening.js";
 import { Pacer } from "./pacer.js";
 import { Panels } from "./panels.js";
 import { connect } from "./socket.js";
@@ -54,6 +55,7 @@ class Player {
     addEventListener("pagehide", this.leaving);
     this.socket = connect({
       url: this.element.dataset.socket,
+      line: take(this.element),
       hello: () => this.hello(),
       onMessage: (message) => this.receive(message),
       onOpen: (failures) => this.connected(failures),
@@ -84,17 +86,11 @@ class Player {
 
   // -- the line
 
-  // A first visit plays from the first bar; a reload, or a lost line, goes on where this page, or else the run, was left.
+  // A lost line goes on where this page was.
   hello() {
-    const message = { action: "start_backtest", run: this.run, frames: true, window: true };
-    const resumed = this.meta !== undefined;
-    const bar = resumed ? this.bar : (this.saved?.bar ?? Number(this.element.dataset.playhead));
-    if (bar > 0) message.from_bar = bar;
-    const speed = resumed ? this.speed : this.saved?.speed;
-    if (speed) message.speed = speed;
-    const playing = resumed ? this.resumes : this.saved ? this.saved.playing : bar === 0;
-    message.paused = !playing;
-    this.resumedAt = bar;
+    const message =
+      this.meta === undefined ? greeting(this.element, this.saved) : start(this.element, this.bar, this.speed, this.resumes);
+    this.resumedAt = message.from_bar ?? 0;
     console.info("Tapedeck: socket connected", this.element.dataset.socket);
     console.info("Tapedeck: configuration sent", JSON.parse(this.element.dataset.config), message);
     return message;
@@ -164,7 +160,7 @@ class Player {
     this.candles = new Candles(meta.indicators.map(({ name }) => name), Math.max(400, Math.min(2000, limit)));
     this.marks = new Marks();
     this.clock = new Clock(meta.timezone, meta.interval);
-    loadSetup(this.element.dataset.setup, layout.shape).then((setup) => this.open(setup, layout, meta), (error) => this.fail(error.message));
+    loadSetup(setupAddress(this.element, layout.shape)).then((setup) => this.open(setup, layout, meta), (error) => this.fail(error.message));
   }
 
   open(setup, layout, meta) {
@@ -226,7 +222,7 @@ class Player {
 
   on_stats({ html, ...numbers }) {
     this.numbers = numbers;
-    this.panels.show(html ?? {});
+    this.panels.show(html ?? {}, numbers.bar_number === this.total);
     if (numbers.bar_number === this.candles.last) this.hold(numbers.buy_hold_pct);
     this.schedule();
   }
@@ -423,14 +419,6 @@ class Player {
 
   hideOverlay() {
     this.overlay.hidden = true;
-  }
-}
-
-function recall(run) {
-  try {
-    return JSON.parse(sessionStorage.getItem(`tapedeck:${run}`));
-  } catch {
-    return null;
   }
 }
 

@@ -1,10 +1,11 @@
-// socket.js: one WebSocket that comes back by itself. `hello()` gives the first message of each connection.
+// socket.js: one WebSocket that comes back by itself. `hello()` gives the first message of each connection; `line` is
+// one that was opened before (see opening.js), or null.
 const FIRST_WAIT = 250; // ms; doubled at each failure
 const LONGEST_WAIT = 8000;
 const SILENCE = 45000; // the server sends a heartbeat every 15 s; three missed are a dead line
 const DONE = new Set([1000, 1008]); // finished, or refused: coming back would change nothing
 
-export function connect({ url, hello, onMessage, onOpen, onLost, onClosed }) {
+export function connect({ url, line = null, hello, onMessage, onOpen, onLost, onClosed }) {
   let socket = null;
   let failures = 0;
   let retry = 0;
@@ -15,11 +16,14 @@ export function connect({ url, hello, onMessage, onOpen, onLost, onClosed }) {
   function open() {
     clearTimeout(retry);
     retry = 0;
-    socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
+    const { events = [], greeted, ...early } = line ?? {};
+    line = null;
+    socket = early.socket ?? new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
     let opened = false;
     socket.onopen = () => {
       opened = true;
-      socket.send(JSON.stringify(hello()));
+      const message = hello();
+      if (!greeted) socket.send(JSON.stringify(message));
       onOpen(failures);
       waiting.splice(0).forEach((message) => socket.send(message));
       watch();
@@ -37,6 +41,7 @@ export function connect({ url, hello, onMessage, onOpen, onLost, onClosed }) {
       else comeBack(code, reason);
       if (!opened) ask();
     };
+    for (const event of events) socket?.[`on${event.type}`](event);
   }
 
   // A handshake that is refused says nothing to a page; a login that has ended is told by any other request.
