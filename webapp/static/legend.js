@@ -1,6 +1,9 @@
 // legend.js: the names and values over each pane, of the bar under the crosshair or else the newest.
 import { number, price, short } from "./format.js";
 
+const NARROW = 500; // px of chart; below, the row over equity has no room for cents
+const SHORT = { "Buy & hold": "B&H", Drawdown: "DD" }; // for narrow screens, see player.css
+
 export class Legend {
   constructor(element, chart, clock) {
     this.chart = chart;
@@ -24,6 +27,7 @@ export class Legend {
       const words = document.createElement("span");
       words.textContent = name;
       if (color) words.className = "legend-name";
+      if (pane.kind === "equity" && SHORT[name]) words.dataset.short = SHORT[name];
       label.append(words, value);
       row.append(label);
       return { words, value, color, read };
@@ -41,8 +45,9 @@ export class Legend {
       cells.push(cell(name, () => this.chart.seriesColors[n], (data, i) => price(data.values[n][i], Math.min(this.chart.decimals, 4))));
     });
     if (pane.kind === "equity") {
-      cells.push(cell("Equity", () => this.css("--equity"), (data, i) => number(data.equity[i], 2)));
-      cells.push(cell("Buy & hold", () => this.css("--held"), (data, i) => number(this.chart.heldAt(data.columns.close[i]), 2)));
+      const money = (value) => number(value, this.chart.width < NARROW ? 0 : 2);
+      cells.push(cell("Equity", () => this.css("--equity"), (data, i) => money(data.equity[i])));
+      cells.push(cell("Buy & hold", () => this.css("--held"), (data, i) => money(this.chart.heldAt(data.columns.close[i]))));
       cells.push(cell("Drawdown", () => this.css("--drawdown-text"), (data, i) => (data.drawdown[i] === null ? "–" : `${number(data.drawdown[i], 2)} %`)));
     }
     return cells;
