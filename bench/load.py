@@ -122,7 +122,7 @@ def level(url: str, streams: int, seconds: float, config: dict | None) -> tuple[
 def weight(url: str, streams: int = 200) -> float:
     """Return the bytes that the server holds for a stream of 122 daily bars, once it is warm."""
     port = int(url.rsplit(":", 1)[1])
-    first = [Reader(url + PATH, DAILY) for _ in range(20)]
+    first = [Reader(url + PATH, DAILY) for _ in range(60)]  # enough for each worker to have done everything once
     time.sleep(1)
     before = memory(port)
     more = [Reader(url + PATH, DAILY) for _ in range(streams)]

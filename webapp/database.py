@@ -36,6 +36,8 @@ _NETWORKS = {
 }
 MOUNTS = Path("/proc/self/mounts")  # Linux
 _WAL = 16 * 1024**2  # bytes of SQLite's log that are kept once they were copied into the database
+_CACHE = 256  # KiB of pages that each connection keeps; the system keeps them too, and once for all
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "permission", "denied", "not a directory", "file exists")
 
 log = logging.getLogger(__name__)
@@ -151,7 +153,7 @@ def _refuse_network_disk(folder: Path) -> None:
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, below
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"journal_size_limit={_WAL}"):
+    for pragma in (*_PRAGMAS, f"journal_size_limit={_WAL}", f"cache_size=-{_CACHE}"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -93,7 +93,8 @@ class Reader(threading.Thread):
         target.__self__.input_buffer = Inbox()
 
 
-OPTIONS = {"max_message_size": MESSAGE, "thread_class": Reader}
+# Each stream keeps a buffer for what may come, and clients say little.
+OPTIONS = {"max_message_size": MESSAGE, "receive_bytes": 1024, "thread_class": Reader}
 
 
 class Channel:

@@ -61,7 +61,7 @@ class Growing:
         """Append things that happened on `bars`, in order; `rows` has shape (n_things, columns)."""
         used, more = self._used, len(bars)
         if used + more > len(self._bars):
-            size = max(2 * used, used + more, 64)
+            size = max(2 * used, used + more, 8)
             self._bars = np.resize(self._bars, size) if used else np.empty(size, dtype=np.int64)
             grown = np.empty((size + 1, self._rows.shape[1]))
             grown[: used + 1] = self._rows[: used + 1]
