@@ -235,7 +235,7 @@ def _told_rate(rate: float | None) -> str:
         return "The profit survives any commission up to 10 %"
     if rate <= 0:
         return "There is no profit even without commission"
-    return f"At a commission of {rate * 100:.3g} % the profit is gone"
+    return f"The run breaks even at a commission of {rate * 100:.3g} %"  # it may have lost by a higher one
 
 
 def _finite(value: float) -> float | None:

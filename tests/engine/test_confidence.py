@@ -171,12 +171,20 @@ def test_the_break_even_of_fixed_sizes_is_exact():
     tape = played(data, Cross, commission=0.002)
     told = Confidence(tape).at()
     assert told["break_even"] > 0
-    assert told["break_even_text"] == f"At a commission of {told['break_even'] * 100:.3g} % the profit is gone"
+    assert told["break_even_text"] == f"The run breaks even at a commission of {told['break_even'] * 100:.3g} %"
     again = played(data, Cross, commission=told["break_even"])
     closing = abs(again.position()[-1]) * data.close[-1] * told["break_even"]
     assert again.equity()[-1] - closing == pytest.approx(10_000, abs=1e-6)
     found = break_even(data, Cross, {}, {"commission": 0.002}, guess=told["break_even"], runs=20)
     assert found == pytest.approx(told["break_even"], abs=1e-4)
+
+
+def test_a_run_that_lost_by_its_commission_is_not_told_of_a_profit():
+    data = bars(100 + 10 * np.sin(np.arange(300) / 9))
+    tape = played(data, Cross, commission=0.09)
+    told = Confidence(tape).at()
+    assert tape.equity()[-1] < 10_000 and 0 < told["break_even"] < 0.09
+    assert "profit" not in told["break_even_text"]
 
 
 class AllIn(Cross):
