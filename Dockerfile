@@ -5,8 +5,8 @@ FROM python:3.13-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 
 WORKDIR /opt/tapedeck
-COPY requirements.txt .
-RUN pip install -r requirements.txt
+COPY deploy/requirements.lock .
+RUN pip install --require-hashes -r requirements.lock
 COPY engine engine
 COPY webapp webapp
 COPY wsgi.py gunicorn.conf.py LICENSE ./

@@ -69,7 +69,7 @@ def _run(source: str, stem: str, filename: str, path: Path | None) -> list[Entry
     # so that it hides nothing and a changed file is another module.
     sys.modules[module.__name__] = module
     try:
-        exec(compile(source, filename, "exec", dont_inherit=True), vars(module))
+        exec(compile(source, filename, "exec", dont_inherit=True), vars(module))  # noqa: S102 (what it is for)
         return entries_of(module, stem, source, path)
     except KeyboardInterrupt:
         raise
