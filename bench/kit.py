@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import http.client
 import os
@@ -113,15 +114,27 @@ def wait_until_healthy(server: subprocess.Popen, port: int, log: str, patience: 
 
 @contextmanager
 def browsing(**options: object) -> Iterator:
-    """Give a Playwright page in headless Chromium, with htmx answered from its npm package."""
+    """Give a Playwright page in headless Chromium, with htmx answered from its npm package.
+
+    Playwright's own routing would turn the browser's cache off, and a visitor's is on.
+    """
     from playwright.sync_api import sync_playwright
 
-    from tests.browser.conftest import CDN, FLAGS, answer_from_npm
+    from tests.browser.conftest import CDN, FLAGS, from_npm
 
     with sync_playwright() as playwright:
         flags = [*FLAGS, "--enable-precise-memory-info"]
         browser = playwright.chromium.launch(executable_path=dev.find_chromium(), args=flags)
-        context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
-        context.route(CDN, answer_from_npm)
-        yield context.new_page()
+        page = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options)).new_page()
+        session = page.context.new_cdp_session(page)
+
+        def answer(paused: dict) -> None:
+            status, headers, body = from_npm(paused["request"]["url"])
+            told = [{"name": name, "value": value} for name, value in headers.items()]
+            whole = {"responseCode": status, "responseHeaders": told, "body": base64.b64encode(body).decode()}
+            session.send("Fetch.fulfillRequest", {"requestId": paused["requestId"]} | whole)
+
+        session.on("Fetch.requestPaused", answer)
+        session.send("Fetch.enable", {"patterns": [{"urlPattern": CDN}]})
+        yield page
         browser.close()

@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from engine.catalog import Catalog
 from engine.feeds import Feeds
 from engine.remote import Pool
-from webapp import access, errors, filters, logs, metrics, security, settings, views
+from webapp import access, errors, files, filters, logs, metrics, security, settings, views
 from webapp.proofs import Proofs
 from webapp.store import Store
 
@@ -61,6 +61,7 @@ def create_app(overrides: dict[str, Any] | None = None) -> Flask:
     errors.guard(app)
     security.guard(app)
     access.prepare(app, app.extensions["tapedeck"].store.database)
+    files.register(app)
     filters.register(app)
     views.register(app)
     for part in PARTS:

@@ -111,11 +111,22 @@ WATCHES: WeakKeyDictionary[Page, Watch] = WeakKeyDictionary()
 
 
 def answer_from_npm(route: Route) -> None:
-    """Answer the CDN's address from the npm package of that version: the integrity hash is then checked for real."""
-    name, _, path = route.request.url.partition("/npm/")[2].partition("/")
+    """Answer the CDN's address."""
+    status, headers, body = from_npm(route.request.url)
+    route.fulfill(status=status, headers=headers, body=body)
+
+
+def from_npm(url: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of a CDN's file from the npm package of that version.
+
+    The integrity hash is then checked for real.
+    """
+    name, _, path = url.partition("/npm/")[2].partition("/")
     file = dev.npm_package(name) / path
     if name != dev.HTMX or not file.is_file():
-        route.fulfill(status=404)
-        return
-    headers = {"access-control-allow-origin": "*", "content-type": "text/javascript; charset=utf-8"}
-    route.fulfill(body=file.read_bytes(), headers=headers)
+        return 404, {}, b""
+    return (
+        200,
+        {"access-control-allow-origin": "*", "content-type": "text/javascript; charset=utf-8"},
+        file.read_bytes(),
+    )

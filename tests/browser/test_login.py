@@ -70,7 +70,7 @@ def test_a_page_that_comes_back_without_its_login_says_so(page, app, forgive):
     page.context.clear_cookies()
     asked = "{ url: '/ws/backtest/stream/', hello() {}, onMessage() {}, onOpen() {}, onLost() {}, onClosed }"
     page.evaluate(
-        "import('/static/socket.js').then(({ connect }) => {"
+        "import(document.querySelector('link[href$=\"/socket.js\"]').href).then(({ connect }) => {"
         f"  const onClosed = (code, reason) => (document.title = reason); connect({asked}); }})"
     )
     expect(page).to_have_title("You are logged out. Reload the page to log in again.")

@@ -175,7 +175,7 @@ def test_the_line_is_opened_while_the_player_still_loads(page: Page, services: S
         line.on("framereceived", lambda text: heard.append(str(text)))
 
     page.on("websocket", listen)
-    page.route("**/static/player.js", lambda route: held.append(route))
+    page.route("**/player.js", lambda route: held.append(route))
     deck = Deck(page, services)
     deck.run = runs.create(services, {"symbol": "AAPL", "interval": "1d", "period": "6mo", "strategy": "sma_cross"}).id
     page.goto(f"/runs/{deck.run}", wait_until="commit")

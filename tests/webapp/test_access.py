@@ -84,7 +84,7 @@ def test_nothing_answers_without_a_login(locked, visitor):
 def test_what_is_public_is_what_the_login_needs_and_no_more(locked, visitor):
     assert {"login.form", "login.enter", "probes.live"} == access.PUBLIC
     page = visitor.get("/login")
-    needed = set(re.findall(r"/static/([\w.]+)", page.text)) | {"theme.js"}  # which app.js loads for the button
+    needed = set(re.findall(r"/static/v-\w+/([\w.]+)", page.text)) | {"theme.js"}  # which app.js loads for the button
     assert needed == access.PUBLIC_FILES
     for name in needed:
         with visitor.get(f"/static/{name}") as response:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 
 import pytest
+from flask import url_for
 
 from tests.conftest import make_app
 from tests.webapp.pages import FRAGMENT, get
@@ -122,6 +124,25 @@ def test_pages_are_not_kept_and_static_files_are_checked_again(client):
     assert client.get("/").headers["Cache-Control"] == "no-store"
     with client.get("/static/app.js") as response:
         assert response.headers["Cache-Control"] == "no-cache" and response.headers["ETag"]
+
+
+def test_a_file_is_kept_for_good_under_the_address_that_changes_with_it(app, client):
+    with app.test_request_context():
+        address = url_for("static", filename="player.js")
+    assert address.startswith("/static/v-")
+    with client.get(address) as kept, client.get("/static/player.js") as plain:
+        assert set(kept.headers["Cache-Control"].split(", ")) == {"public", "immutable", "max-age=31536000"}
+        assert kept.data == plain.data
+    other = address.replace("/v-", "/v-0123456789ab/../v-")
+    for wrong, status in (("/static/v-0123456789ab/player.js", 200), (address + "x", 404), (other, 404)):
+        with client.get(wrong) as response:  # an address of another version's page gives what there is
+            assert response.status_code == status
+            assert "immutable" not in response.headers.get("Cache-Control", "")
+
+
+def test_pages_name_only_files_of_the_present_version(client):
+    page = client.get("/").text
+    assert re.findall(r"/static/(?!v-\w{12}/)\S*", page) == [] and "/static/v-" in page
 
 
 def test_the_session_cookie_is_for_the_server_only(client):
