@@ -18,6 +18,7 @@ import threading
 import time
 
 COLLECT = 30  # s between two full collections
+READY = 64  # threads of a worker that are there before the first visitor
 HEAD = 8  # s for a client to send more of a request
 
 _ARENA_MAX = -8  # of glibc's malloc.h
@@ -84,7 +85,7 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Close in threads, keep the collector short, and tell the streams when this worker is to stop."""
+    """Have threads ready, close beside them, keep the collector short, and tell the streams when the worker stops."""
     # A thread that computes gives way this soon, not after 5 ms at each write: with two of them beside 1,000 writes a
     # second, these were 600 ms late, and are 2 ms.
     sys.setswitchinterval(0.0005)
@@ -93,6 +94,7 @@ def post_worker_init(worker):
     gc.set_threshold(2_000, 10, 100_000)
     gc.collect()
     gc.freeze()  # what is loaded stays: looking through all of it again took 0.1 s, with every stream waiting
+    _start_threads(worker.tpool, min(READY, worker.cfg.threads))
     worker.log.error_log.addFilter(_tell_half_requests_shortly)
     _close_beside_the_accept_loop()
     threading.Thread(target=_collect, name="collect", daemon=True).start()
@@ -124,6 +126,14 @@ def _close_beside_the_accept_loop():
         util.close_graceful = lambda *args, **more: threading.Thread(
             target=close, args=args, kwargs=more, daemon=True
         ).start()
+
+
+def _start_threads(pool, count):
+    """Let the pool start `count` threads now: none ever ends, so each one that a later rush starts stays as well."""
+    together = threading.Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(together.wait)
+    together.wait()
 
 
 def _collect():
