@@ -10,8 +10,8 @@ import logging
 import re
 from urllib.parse import urlencode
 
-from flask import Flask, Request, current_app, g, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
@@ -45,6 +45,11 @@ class Cookies(SecureCookieSessionInterface):
     def get_cookie_secure(self, app: Flask) -> bool:
         """Say whether the cookie may travel over https only."""
         return request.is_secure
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Send the cookie, but not with a file that whoever stands between may keep for others."""
+        if not response.cache_control.public:
+            super().save_session(app, session, response)
 
 
 def prepare(app: Flask, database: Database) -> None:

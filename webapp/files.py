@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, g
@@ -19,15 +19,17 @@ def register(app: Flask) -> None:
     A script imports others by their names beside it, and so in its own version. An address without a version, or with
     that of another server while an update is under way, gives the file as it is here, and is asked for again each time.
     """
-    version = _version(Path(app.static_folder or ""))
+    folder = Folder(app.static_folder or "")
 
     def name_version(endpoint: str, values: dict[str, Any]) -> None:
         if endpoint == "static":
-            values["filename"] = f"v-{version}/{values['filename']}"
+            if "version" not in g:
+                g.version = folder.version()
+            values["filename"] = f"v-{g.version}/{values['filename']}"
 
     def take_version(endpoint: str | None, values: dict[str, Any] | None) -> None:
         if endpoint == "static" and values and (found := _VERSIONED.fullmatch(values["filename"])):
-            g.for_ever = found[1] == version
+            g.for_ever = found[1] == folder.version()
             values["filename"] = found[2]
 
     def let_keep(response: Response) -> Response:
@@ -42,9 +44,26 @@ def register(app: Flask) -> None:
     app.after_request(let_keep)
 
 
-def _version(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder)}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+class Folder:
+    """A folder of files, none below another folder."""
+
+    def __init__(self, path: str):
+        self._path = path
+        self._known: tuple[list[tuple[str, int, int]], str] = [], ""  # what the files looked like, and their version
+
+    def version(self) -> str:
+        """Return a digest of all files, as they are now: an update may replace them below a server that runs."""
+        with os.scandir(self._path) as files:
+            looks = sorted((one.name, one.stat().st_mtime_ns, one.stat().st_size) for one in files if one.is_file())
+        known, version = self._known
+        if looks != known:
+            version = self._digest([name for name, *_ in looks])
+            self._known = looks, version
+        return version
+
+    def _digest(self, names: list[str]) -> str:
+        digest = hashlib.sha256()
+        for name in names:
+            with open(os.path.join(self._path, name), "rb") as file:
+                digest.update(f"{name}\0".encode() + hashlib.sha256(file.read()).digest())
+        return digest.hexdigest()[:12]

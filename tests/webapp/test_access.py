@@ -84,12 +84,16 @@ def test_nothing_answers_without_a_login(locked, visitor):
 def test_what_is_public_is_what_the_login_needs_and_no_more(locked, visitor):
     assert {"login.form", "login.enter", "probes.live"} == access.PUBLIC
     page = visitor.get("/login")
-    needed = set(re.findall(r"/static/v-\w+/([\w.]+)", page.text)) | {"theme.js"}  # which app.js loads for the button
+    (folder,) = set(re.findall(r"/static/(v-\w+/)[\w.]+", page.text))
+    needed = set(re.findall(rf"/static/{folder}([\w.]+)", page.text)) | {
+        "theme.js"
+    }  # which app.js loads for the button
     assert needed == access.PUBLIC_FILES
     for name in needed:
-        with visitor.get(f"/static/{name}") as response:
-            assert response.status_code == 200
-    for name in ("player.js", "../security.py", "app.js/../player.js", "%2e%2e/security.py"):
+        for address in (f"/static/{name}", f"/static/{folder}{name}"):
+            with visitor.get(address) as response:
+                assert response.status_code == 200
+    for name in ("player.js", f"{folder}player.js", "../security.py", "app.js/../player.js", "%2e%2e/security.py"):
         with visitor.get(f"/static/{name}") as response:
             assert response.status_code == 401
     assert visitor.get("/healthz").json == {"status": "ok"}
@@ -101,6 +105,17 @@ def test_every_page_answers_after_a_login(locked, visitor):
         if method == "GET" and "stream" not in endpoint:
             with visitor.open(address) as response:
                 assert response.status_code in (200, 404) or endpoint.startswith("login."), address
+
+
+def test_a_file_that_anybody_may_keep_comes_without_the_cookie(locked, visitor):
+    log_in(visitor)
+    page = visitor.get("/").text
+    scripts = re.findall(r'"(/(?:static|charts)/[^"]+)"', page)
+    for address in [*scripts, "/charts/setup.js?shape=ll"]:
+        with visitor.get(address) as response:
+            assert "public" in response.headers["Cache-Control"]
+            assert "Set-Cookie" not in response.headers and "Cookie" not in response.headers.get("Vary", "")
+    assert len(scripts) > 2
 
 
 # Without a password
