@@ -179,12 +179,27 @@ def test_the_line_is_opened_while_the_player_still_loads(page: Page, services: S
     deck = Deck(page, services)
     deck.run = runs.create(services, {"symbol": "AAPL", "interval": "1d", "period": "6mo", "strategy": "sma_cross"}).id
     page.goto(f"/runs/{deck.run}", wait_until="commit")
-    deck.until(lambda: any('"frame"' in text[:40] for text in heard), "the first bar to come")
+    deck.until(lambda: held and any('"frame"' in text[:40] for text in heard), "the first bar to come")
     assert deck.bar == 0
     held[0].continue_()
     deck.until(lambda: deck.bar > 30, "the player to play on")
     assert len(opened) == 1
-    assert deck.page.evaluate("() => window.tapedeckChart.panes[0].handler.series.data().length") >= 30
+    count = "() => window.tapedeckChart?.panes[0].handler.series.data().length ?? 0"
+    deck.until(lambda: deck.page.evaluate(count) >= 30, "the chart")
+
+
+def test_a_run_that_is_opened_in_a_hidden_tab_plays_on(page: Page, services: Services):
+    page.add_init_script("Object.defineProperty(Document.prototype, 'hidden', { get: () => true })")
+    held: list[Route] = []
+    page.route("**/player.js", lambda route: held.append(route))
+    heard: list[str] = []
+    page.on("websocket", lambda line: line.on("framereceived", lambda text: heard.append(str(text))))
+    deck = Deck(page, services)
+    deck.run = runs.create(services, {"symbol": "AAPL", "interval": "1d", "period": "6mo", "strategy": "sma_cross"}).id
+    page.goto(f"/runs/{deck.run}", wait_until="commit")
+    deck.until(lambda: held and any('"frame"' in text[:40] for text in heard), "the first bar to come")
+    held[0].continue_()
+    deck.until(lambda: deck.status == "finished", "the run to be played to its end")
 
 
 def test_a_fault_of_the_server_is_shown_and_not_tried_for_ever(deck: Deck, monkeypatch):

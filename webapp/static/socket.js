@@ -16,9 +16,9 @@ export function connect({ url, line = null, hello, onMessage, onOpen, onLost, on
   function open() {
     clearTimeout(retry);
     retry = 0;
-    const { events = [], greeted, ...early } = line ?? {};
+    const { socket: early, greeted, events = [] } = line ?? {};
     line = null;
-    socket = early.socket ?? new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
+    socket = early ?? new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
     let opened = false;
     socket.onopen = () => {
       opened = true;
@@ -41,7 +41,8 @@ export function connect({ url, line = null, hello, onMessage, onOpen, onLost, on
       else comeBack(code, reason);
       if (!opened) ask();
     };
-    for (const event of events) socket?.[`on${event.type}`](event);
+    // what came early is heard as the rest is: when whoever connects has what this function returns
+    queueMicrotask(() => events.forEach((event) => socket?.[`on${event.type}`](event)));
   }
 
   // A handshake that is refused says nothing to a page; a login that has ended is told by any other request.
