@@ -131,9 +131,12 @@ def _close_beside_the_accept_loop():
 def _start_threads(pool, count):
     """Let the pool start `count` threads now: none ever ends, so each one that a later rush starts stays as well."""
     together = threading.Barrier(count + 1)
-    for _ in range(count):
-        pool.submit(together.wait)
-    together.wait()
+    try:
+        for _ in range(count):
+            pool.submit(together.wait)
+        together.wait()
+    except RuntimeError:  # the system gives no more threads
+        together.abort()
 
 
 def _collect():

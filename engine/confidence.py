@@ -146,7 +146,7 @@ def break_even(
     guess: float | None = None,
     runs: int = 12,
 ) -> float | None:
-    """Return the commission rate at which a run's profit is gone, found by running it again.
+    """Return the commission rate at which a run breaks even, found by running it again.
 
     None when there is no profit even without commission, or when it survives the highest.
 
@@ -235,7 +235,7 @@ def _told_rate(rate: float | None) -> str:
         return "The profit survives any commission up to 10 %"
     if rate <= 0:
         return "There is no profit even without commission"
-    return f"The run breaks even at a commission of {rate * 100:.3g} %"  # it may have lost by a higher one
+    return f"The run breaks even at a commission of {rate * 100:.3g} %"  # a run that lost has paid more
 
 
 def _finite(value: float) -> float | None:

@@ -14,7 +14,9 @@ PINS = re.findall(r"(?m)^(\S.*==[^ ]+)((?: ;.*?)?) \\\n((?:    --hash=\S+(?: \\)
 
 
 def wanted():
-    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    lines = (
+        line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    )
     return [Requirement(line) for line in lines if line]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import socket
@@ -36,6 +37,8 @@ def _sender() -> Callable[[int, bytes], int]:
         taken = int(call(descriptor, data, len(data), flags))
         if taken < 0:
             number = ctypes.get_errno()
+            if number == errno.EINTR:
+                raise BlockingIOError
             raise OSError(number, os.strerror(number))
         return taken
 

@@ -116,7 +116,7 @@ from engine.record import OrderRecord, TradeRecord
 from engine.tape import Event, Tape
 
 VERSION = 1
-FEW = 4  # candles
+FEW = 4  # candles: fewer are made one by one
 ACTIONS = (
     "play", "pause", "stop", "step", "seek", "speed", "next_event", "previous_event", "restart", "end", "pause_on",
     "window", "show", "ack",
