@@ -62,7 +62,9 @@ class Saboteur(threading.Thread):
     def run(self) -> None:
         """Do one after the other."""
         faults = [getattr(self, name) for name in FAULTS]
-        while not self.stop.wait(self._every):
+        due = time.monotonic() + self._every
+        while not self.stop.wait(max(0.0, due - time.monotonic())):
+            due += self._every
             fault = faults[sum(self.done.values()) % len(faults)]
             self.done[fault.__name__] += 1
             try:
