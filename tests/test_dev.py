@@ -17,8 +17,14 @@ import pytest
 
 import dev
 
-# Serves the tree with the Python that runs the tests, so that no test installs anything.
-SERVE = f"import dev, sys; dev.environment = lambda _: {sys.executable!r}; sys.exit(dev.main(sys.argv[1:]))"
+# Serves the tree with the Python that runs the tests, so that no test installs anything. A shell without job control
+# starts what is behind an & deaf to Ctrl-C, and what tests below it start would be as well.
+SERVE = f"""
+import dev, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+dev.environment = lambda _: {sys.executable!r}
+sys.exit(dev.main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture
