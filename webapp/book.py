@@ -3,13 +3,15 @@
 `Tape.trades(bar)` walks every event up to `bar`: exact and simple, and too slow for ten panels a second after 100,000
 trades. The book reads each event once, remembers by number where a trade or an order begins, changes and ends, and
 keeps what was open and waiting at every `_STRIDE` changes; any bar is then a look-up and a short replay, also when the
-playhead goes back.
+playhead goes back. What it remembers lies in arrays and dicts of numbers: the garbage collector, for which every stream
+has to wait, would look through a list for each order and through every cell of a long one.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -56,16 +58,16 @@ class Book:
         self._read = 0  # events read so far
         self._opened: dict[int, int] = {}  # trade -> number of its event
         self._began: dict[int, int] = {}  # trade -> bar of its entry
-        self._of_trade: dict[int, list[int]] = {}  # trade -> numbers of what changed or reduced it
-        self._of_order: dict[int, list[int]] = {}  # order -> numbers of all its events
-        self._exits: list[int] = []  # numbers of reduced and closed, and columns beside them
-        self._pnl: list[float] = []
-        self._total: list[float] = []
-        self._held: list[int] = []
-        self._orders: list[int] = []  # numbers of placed, of what the log tells, of what opens and ends things
-        self._told: list[int] = []
-        self._doubtful: list[int] = []  # numbers of entries and exits that may have gone otherwise inside their bar
-        self._turns: list[int] = []
+        self._of_trade = _Chains()  # numbers of what changed or reduced it
+        self._of_order = _Chains()  # numbers of all its events
+        self._exits = array("q")  # numbers of reduced and closed, and columns beside them
+        self._pnl = array("d")
+        self._total = array("d")
+        self._held = array("q")
+        self._orders = array("q")  # numbers of placed, of what the log tells, of what opens and ends things
+        self._told = array("q")
+        self._doubtful = array("q")  # numbers of entries and exits that may have gone otherwise inside their bar
+        self._turns = array("q")
         self._marks: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((), ())]
         self._open: dict[int, None] = {}
         self._waiting: dict[int, None] = {}
@@ -77,7 +79,7 @@ class Book:
         if stop == start:
             return
         kinds = events.kinds(range(start, stop))
-        self._told += (np.flatnonzero(_TOLD[kinds]) + start).tolist()
+        self._told.extend((np.flatnonzero(_TOLD[kinds]) + start).tolist())
         trading = np.flatnonzero(_TRADING[kinds])
         self._file_trades(trading + start, kinds[trading].tolist(), events.bars(range(start, stop))[trading].tolist())
         filed = np.flatnonzero(_FILED[kinds])
@@ -92,7 +94,7 @@ class Book:
         ambiguous, pnls, filled, trades = (
             self.tape.events.column(numbers, cell) for cell in (_AMBIGUOUS, _PNL, _FILL_BAR, _TRADE)
         )
-        self._doubtful += [number for number, doubt in zip(numbers.tolist(), ambiguous, strict=True) if doubt]
+        self._doubtful.extend(number for number, doubt in zip(numbers.tolist(), ambiguous, strict=True) if doubt)
         total = self._total[-1] if self._total else 0.0
         for number, kind, bar, pnl, at, trade in zip(numbers.tolist(), kinds, bars, pnls, filled, trades, strict=True):
             began = bar if at is None else at
@@ -111,10 +113,10 @@ class Book:
             self._turn(number, self._open, trade, kind == OPENED)
             return
         if kind in (REDUCED, CHANGED) and trade is not None:
-            self._of_trade.setdefault(trade, []).append(number)  # its size, sl or tp is another
+            self._of_trade.add(trade, number)  # its size, sl or tp is another
         if order is None or kind == REDUCED:
             return
-        self._of_order.setdefault(order, []).append(number)
+        self._of_order.add(order, number)
         if kind == PLACED:
             self._orders.append(number)
             self._turn(number, self._waiting, order, True)
@@ -221,7 +223,7 @@ class Book:
         assert entry.size is not None and entry.price is not None
         began = _filled(entry)
         size, commission, sl, tp = entry.size, entry.commission or 0.0, entry.sl, entry.tp
-        for number in self._of_trade.get(trade, ()):
+        for number in self._of_trade.of(trade):
             if number >= stop:
                 break
             event = self.tape.events[number]
@@ -238,11 +240,11 @@ class Book:
 
     def _order(self, order: int | None, stop: int) -> OrderRecord:
         assert order is not None
-        numbers = self._of_order[order]
-        placed = self.tape.events[numbers[0]]
+        numbers = self._of_order.of(order)
+        placed = self.tape.events[next(numbers)]
         limit, stop_price, size = placed.limit, placed.stop, placed.size or 0.0
         state, reason, at, price = "placed", placed.reason, placed.bar, None
-        for number in numbers[1:]:
+        for number in numbers:
             if number >= stop:
                 break
             event = self.tape.events[number]
@@ -255,6 +257,31 @@ class Book:
             order, placed.trade, size, limit, stop_price, placed.sl, placed.tp, placed.tag, state, reason,
             placed.bar, at, price, placed.reason if placed.reason in ("sl", "tp") else None,
         )  # fmt: skip
+
+
+class _Chains:
+    """Numbers by what they belong to, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, int] = {}
+        self._last: dict[int, int] = {}
+        self._next: dict[int, int] = {}  # after each number that has one
+
+    def add(self, key: int, number: int) -> None:
+        """Append `number` to what belongs to `key`."""
+        last = self._last.get(key)
+        if last is None:
+            self._first[key] = number
+        else:
+            self._next[last] = number
+        self._last[key] = number
+
+    def of(self, key: int) -> Iterator[int]:
+        """Yield what belongs to `key`."""
+        number = self._first.get(key)
+        while number is not None:
+            yield number
+            number = self._next.get(number)
 
 
 def _filled(event: Event) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import pytest
 
 from engine import Strategy
+from engine.catalog import Catalog
+from engine.remote import Pool
 from engine.simulation import Simulation
 from engine.statistics import Live
 from tests import build
@@ -87,6 +90,27 @@ def test_the_book_sorts_among_all_trades(tape, sort, key):
     shown = [trade for _, trade, _ in book.closed(BARS, 5, sort)]
     everything = [trade for _, trade, _ in book.closed(BARS, 10**6)]
     assert [key(trade) for trade in shown] == sorted(map(key, everything))[:5]
+
+
+def looked_through() -> int:
+    """Return how many references a full collection follows now."""
+    gc.collect()
+    return sum(len(gc.get_referents(one)) for one in gc.get_objects())
+
+
+def test_a_long_run_adds_next_to_nothing_to_what_a_collection_looks_through():
+    turns = "self.position.close() if self.position else self.buy()"
+    text = f"from engine import Strategy\nclass Turns(Strategy):\n  def next(self):\n    {turns}\n"
+    entry = Catalog.from_source(text, "turns")
+    with Pool() as pool:
+        simulation = pool.simulation(build.random_bars(5_000), entry, {}, {"cash": 1e6})
+        live, book = Live(simulation.tape), Book(simulation.tape)
+        before = looked_through()
+        simulation.advance(5_000)
+        live.at(5_000)
+        assert book.closed_count(5_000) > 2_000
+        added = looked_through() - before
+    assert added < 2_000
 
 
 def test_the_panels_at_a_bar_are_those_of_a_run_that_has_come_to_it(app, tape):
