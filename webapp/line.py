@@ -17,6 +17,7 @@ STALL = 20.0  # s in which a reader must take at least one byte of what is writt
 BUFFER = 262_144  # bytes the kernel may hold for a reader: small, so that back-pressure is felt early
 VANISHED = 20_000  # ms until bytes that nobody acknowledges end the connection (Linux)
 CHUNK = 65_536  # bytes a write
+ANSWERS = 64  # writes that may be left before pings go unanswered
 
 _CLOSE = b"\x88"  # how the last frame begins
 
@@ -57,8 +58,9 @@ class Line:
 
     def __init__(self, raw: socket.socket, stall: float = STALL):
         self._raw = raw
-        # Python asks whether a socket with a time limit is ready before each write: half of what a short message costs.
-        self._plain = type(raw) is socket.socket and os.name == "posix"
+        # The descriptor can be used without Python, which asks whether a socket with a time limit is ready before each
+        # write: half of what a short message costs.
+        self.plain = type(raw) is socket.socket and os.name == "posix"
         self._lock = threading.Lock()
         self._left: deque[memoryview] = deque()  # to be written first
         self._dead = False
@@ -69,6 +71,11 @@ class Line:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED)
+
+    @property
+    def left(self) -> int:
+        """Return how many writes are not, or not wholly, done."""
+        return len(self._left)
 
     def send(self, data: bytes) -> int:
         """Write all of `data`, alone.
@@ -124,13 +131,13 @@ class Line:
             raise
 
     def _write_waiting(self, view: memoryview) -> int:
-        if self._plain:
+        if self.plain:
             with suppress(BlockingIOError):
                 return os.write(self._raw.fileno(), view)
         return self._raw.send(view[:CHUNK])
 
     def _write_now(self, view: memoryview) -> int:
-        if self._plain:
+        if self.plain:
             return _send_at_once(self._raw.fileno(), bytes(view))
         if not select.select([], [self._raw], [], 0)[1]:
             raise BlockingIOError
@@ -172,3 +179,20 @@ class Line:
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._raw.fileno()
+
+
+class Aside:
+    """A line for what simple-websocket answers by itself: that never waits for the other side to take it."""
+
+    def __init__(self, line: Line):
+        self.line = line
+        self.recv, self.close = line.recv, line.close
+
+    def send(self, data: bytes) -> int:
+        """Write `data` as far as it goes, and the rest before what comes next; raises as `Line.offer` does.
+
+        Nobody needs an answer to each of many pings, least of all a client that takes none of them.
+        """
+        if self.line.left < ANSWERS or data.startswith(_CLOSE):
+            self.line.offer(data)
+        return len(data)

@@ -23,7 +23,8 @@ from simple_websocket import ConnectionClosed
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 from wsproto.utilities import LocalProtocolError
 
-from webapp.line import Line
+from webapp.line import Aside, Line
+from webapp.listener import Ear, listener
 
 MESSAGE = 65_536  # bytes in a message from a client
 WAITING = 256  # messages from a client that may wait
@@ -85,16 +86,19 @@ class Inbox(list[Any]):
         super().append("")
 
 
-class Reader(threading.Thread):
-    """simple-websocket's reading thread. It gives the socket its bounded inbox before anything can arrive."""
+def reader(target: Callable[[], None]) -> Ear | threading.Thread:
+    """Return what reads for simple-websocket, whose `target` would be a thread's for each socket.
 
-    def __init__(self, target: Any):
-        super().__init__(target=target, daemon=True)
-        target.__self__.input_buffer = Inbox()
+    Before anything can arrive, the socket is given its bounded inbox, and a way to answer pings that waits for nobody.
+    """
+    ws = target.__self__  # type: ignore[attr-defined]
+    line: Line = ws.sock
+    ws.input_buffer, ws.sock = Inbox(), Aside(line)
+    return Ear(ws, line) if listener.suits(line) else threading.Thread(target=target, daemon=True)
 
 
 # Each stream keeps a buffer for what may come, and clients say little.
-OPTIONS = {"max_message_size": MESSAGE, "receive_bytes": 1024, "thread_class": Reader}
+OPTIONS = {"max_message_size": MESSAGE, "receive_bytes": 1024, "thread_class": reader}
 
 
 class Channel:
@@ -102,7 +106,7 @@ class Channel:
 
     def __init__(self, ws: Any):
         self._ws = ws
-        self._line: Line = ws.sock
+        self._line: Line = ws.sock.line
         self._inbox: Inbox = ws.input_buffer
         self.said = self.sent = time.monotonic()  # last message; last write of any kind
         self.waits = True  # whether `send` waits for the reader; if not, `behind` tells that some of it is left
@@ -164,6 +168,8 @@ class Channel:
         """Say goodbye, let the other side answer, and end the connection."""
         with suppress(*GONE):
             self._ws.close(code, reason[:120])
+        with suppress(*GONE):
+            self._line.flush()
         deadline = time.monotonic() + FAREWELL
         self._ws.thread.join(FAREWELL)
         self._line.finish(deadline - time.monotonic())

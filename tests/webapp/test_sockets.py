@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -325,6 +326,48 @@ def test_pings_of_a_client_do_not_break_into_a_long_message(serve):
     thread.join()
     raw.close()
     assert messages == 20
+
+
+def test_who_pings_and_reads_nothing_keeps_nobody_else_from_being_heard(serve):
+    lines = []
+
+    def wait(channel: Channel) -> None:
+        lines.append(channel._line)
+        while True:
+            channel.send(channel.receive(PATIENCE).encode())
+
+    url = serve(wait)
+    deaf = open_by_hand(url)
+    deaf.setblocking(False)
+    pings = (b"\x89\xfd" + bytes(4) + b"x" * 125) * 500
+    sent, stuck = 0, 0
+    while lines[0].left < 64 if lines else True:  # until the kernel takes no more answers
+        try:
+            sent += deaf.send(pings[sent % 131 :])
+            stuck = 0
+        except BlockingIOError:
+            stuck += 1
+            assert stuck < 1_000
+            time.sleep(0.01)
+    other = Client(url)
+    for number in range(20):
+        other.send(f"{number}")
+        assert other.receive(timeout=PATIENCE) == f"{number}"
+    assert lines[0].left <= 65
+    deaf.close()
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="other systems have a thread for each")
+def test_no_thread_waits_for_what_a_client_says_but_its_handlers(serve):
+    leave = threading.Event()
+    url = serve(lambda channel: leave.wait(PATIENCE))
+    open_by_hand(url).close()
+    before = threading.active_count()
+    raws = [open_by_hand(url) for _ in range(20)]
+    assert threading.active_count() <= before + len(raws)
+    leave.set()
+    for raw in raws:
+        raw.close()
 
 
 def test_a_close_is_answered_and_not_cut(serve):
