@@ -200,6 +200,7 @@ class Player:
         if not self.frames and (due := self._deck.due()) is not None:
             self._lend(due)
             return
+        pacer.give_way()
         if self.frames:
             now = time.monotonic()
             self._tell_slow(now)
