@@ -1,10 +1,16 @@
 """The WSGI entry point: `gunicorn wsgi:app`."""
 
+from contextlib import suppress
+
 from webapp import create_app
+from webapp.store import StoreError
 
 app = create_app()
 
+# So that the first visitors need not wait, and what a server holds does not grow with them:
 if pool := app.extensions["tapedeck"].pool:
-    pool.warm()  # so that the first visitor's run need not wait
+    pool.warm()
+with suppress(StoreError):  # which is told, and tried again, when somebody comes
+    app.extensions["tapedeck"].store.database.warm()
 for name in app.jinja_env.list_templates(extensions=["html"]):
-    app.jinja_env.get_template(name)  # nor their page: to compile them all takes 0.2 s
+    app.jinja_env.get_template(name)  # to compile them all takes 0.2 s

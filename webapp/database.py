@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ _NETWORKS = {
 MOUNTS = Path("/proc/self/mounts")  # Linux
 _WAL = 16 * 1024**2  # bytes of SQLite's log that are kept once they were copied into the database
 _CACHE = 256  # KiB of pages that each connection keeps; the system keeps them too, and once for all
+_KEPT = 5  # connections of a process that stay open
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "permission", "denied", "not a directory", "file exists")
 
@@ -83,6 +84,13 @@ class Database:
             migrate(connection)
         self._migrated = True
 
+    def warm(self) -> None:
+        """Open the connections that are kept, so that none is opened while somebody waits."""
+        with _in_words(), ExitStack() as held:
+            engine = self._ready()
+            for _ in range(_KEPT):
+                held.enter_context(engine.connect())
+
     def on_close(self, call: Callable[[], None]) -> None:
         """Have something called before the connections are closed."""
         self._before_close.append(call)
@@ -118,7 +126,7 @@ class Database:
             folder = Path(self.url.database).absolute().parent
             folder.mkdir(parents=True, exist_ok=True)
             _refuse_network_disk(folder)
-        engine = create_engine(self.url, connect_args={"timeout": self.lock_timeout}, pool_timeout=10)
+        engine = create_engine(self.url, connect_args={"timeout": self.lock_timeout}, pool_size=_KEPT, pool_timeout=10)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
