@@ -12,8 +12,8 @@ import numpy as np
 
 from engine.tape import Tape
 
-SCHEME = "1:"  # goes up when the same record is written differently, so that old digests are not taken for others
-_PART = 2_000  # events that are encoded at a time: others want the interpreter too
+SCHEME = "2:"  # goes up when the same record is written differently, so that old digests are not taken for others
+_PART = 2_000  # entries that are encoded at a time: others want the interpreter too
 _LONGEST = 2_000  # characters of a tag that count
 
 
@@ -41,7 +41,7 @@ class Digest:
         self._columns = [hashlib.sha256() for _ in range(7)]
 
     def add(self, kinds: bytes, bars: bytes, rows: bytes, ledger: Sequence[bytes]) -> None:
-        """Take events (their rows as a JSON list) and rows of the ledger (columns), in their order."""
+        """Take entries of events (their rows as a JSON list) and rows of the ledger (columns), in their order."""
         texts = (kinds, bars, rows[1:-1] + b"," if kinds else b"", *ledger)
         for column, text in zip(self._columns, texts, strict=True):
             column.update(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -178,15 +179,20 @@ class Events(Sequence[Event]):
         return values
 
     def plain(self, start: int = 0) -> tuple[bytes, list[int], list[tuple[Any, ...]]]:
-        """Return the kinds, bars and rows of the events from number `start` on: plain data for `extend`."""
-        codes = np.array(self.codes[start:], dtype=np.int64)
-        rows = [self.row(number) for number in range(start, len(self.codes))]
-        return (codes & 15).astype(np.uint8).tobytes(), (codes >> 4).tolist(), rows
+        """Return the kinds, bars and rows of the entries from number `start` on: plain data for `extend`."""
+        log, places, cells = np.array(self.log[start:], dtype=np.int64), self.places, self.cells
+        kinds = log & ENTRY_MASK
+        kinds[kinds == ACTIVE] = ACTIVE_ROW
+        rows = []
+        for place, written, width in zip(places[start:], self.log[start:], _CELLS[kinds].tolist(), strict=False):
+            first = cells[place] if written & ENTRY_MASK == ACTIVE else place
+            rows.append(tuple(cells[first : first + width]))
+        return kinds.astype(np.uint8).tobytes(), (log >> SHIFT).tolist(), rows
 
-    def extend(self, kinds: bytes, bars: Sequence[int], rows: Sequence[tuple[Any, ...]]) -> None:
+    def extend(self, kinds: bytes, bars: Sequence[int], rows: Sequence[Sequence[Any]]) -> None:
         """Append what `plain` gave."""
-        for kind, bar, row in zip(kinds, bars, rows, strict=True):
-            self.write(bar, kind, row)
+        self.log.extend([bar << SHIFT | kind for kind, bar in zip(kinds, bars, strict=True)])
+        self.cells += chain.from_iterable(rows)
 
     def _make(self, number: int) -> Event:
         code, row = self.codes[number], self.row(number)

@@ -67,11 +67,11 @@ class Deeds(NamedTuple):
     @classmethod
     def of(cls, events: Events) -> Deeds:
         """Take them from a tape."""
-        kinds, bars, rows = events.plain()
-        if LOG in kinds:
-            kept = [place for place, kind in enumerate(kinds) if kind != LOG]
-            return cls([kinds[i] for i in kept], [bars[i] for i in kept], [rows[i] for i in kept])
-        return cls(list(kinds), bars, rows)
+        numbers = range(len(events))
+        kinds, bars = events.kinds(numbers), events.bars(numbers)
+        kept = np.flatnonzero(kinds != LOG)
+        rows = events.rows
+        return cls(kinds[kept].tolist(), bars[kept].tolist(), [rows[place] for place in kept.tolist()])
 
     def first_difference(self, other: Deeds, bars: int) -> int | None:
         """Return the first bar, of the first `bars`, on which something else happened in `other`."""

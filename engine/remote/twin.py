@@ -32,7 +32,7 @@ class RemoteSimulation:
         self.failure: EngineError | None = None
         self._session = session
         self._block: wire.Block | None = None
-        self._event = 0  # the first one of the block that is not on the tape
+        self._entry = 0  # the first one of the block that is not on the tape
         self._row = 0
         self._digest = Digest()
         self.close = weakref.finalize(self, session.close)
@@ -102,7 +102,7 @@ class RemoteSimulation:
                 if (waiting := self._session.take()) is None:
                     break
                 self._block = wire.read_block(waiting.message, self.total_bars)
-                self._event = self._row = 0
+                self._entry = self._row = 0
                 self._digest.add(*self._block.parts)
             if not self._write(self._block, before):
                 break
@@ -113,17 +113,17 @@ class RemoteSimulation:
 
     def _write(self, block: wire.Block, before: int | None) -> bool:
         """Write what `block` has before bar `before`; say whether that was all of it."""
-        events, rows = len(block.bars), len(block.ledger[0])
+        entries, rows = len(block.bars), len(block.ledger[0])
         if before is not None:
-            events = bisect_left(block.bars, before, self._event)
+            entries = bisect_left(block.bars, before, self._entry)
             rows = bisect_left(block.ledger[0], before, self._row)
-        if events > self._event:
-            part = slice(self._event, events)
+        if entries > self._entry:
+            part = slice(self._entry, entries)
             self.tape.events.extend(block.kinds[part], block.bars[part], block.rows[part])
         for row in range(self._row, rows):
             self.tape.ledger.write(*(column[row] for column in block.ledger))
-        self._event, self._row = events, rows
-        whole = events == len(block.bars) and rows == len(block.ledger[0])
+        self._entry, self._row = entries, rows
+        whole = entries == len(block.bars) and rows == len(block.ledger[0])
         return whole and (before is None or block.bar <= before)
 
 

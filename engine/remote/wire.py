@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
@@ -22,7 +23,26 @@ import orjson
 from engine.bars import Bars
 from engine.digest import encoder, plain
 from engine.errors import ConfigError, EngineError, StrategyError
-from engine.tape import FILLED, KINDS, OPENED, RUIN, Indicator, Tape
+from engine.events import (
+    ACTIVE_ROW,
+    CANCELLED,
+    CHANGED,
+    CLOSED,
+    ENTERED,
+    ENTRY,
+    EXIT,
+    EXPIRED,
+    FILLED,
+    LEFT,
+    LEFT_PART,
+    LOG,
+    OPENED,
+    PLACED,
+    REDUCED,
+    REJECTED,
+    RUIN,
+)
+from engine.tape import Indicator, Tape
 
 # To the child.
 JOB, BUFFER, ASK, GO = b"J", b"U", b"Q", b"G"
@@ -35,9 +55,8 @@ PROGRESS = b"N"  # an answer that is not the last
 HEAD = struct.Struct("<cI")
 LONGEST = 64 << 20  # bytes in a message from the child
 TEXT = 2_000  # characters of an error or a name that are kept
-EVENTS = 2_000  # events in one message: reading it must not keep others from their turn
-_BLOCK = struct.Struct("<qII")  # bars simulated, events, rows of the ledger
-_FILL, _ORDER, _NOTE = 13, 9, 1  # cells in a row of Events
+ENTRIES = 2_000  # entries of events in one message: reading it must not keep others from their turn
+_BLOCK = struct.Struct("<qII")  # bars simulated, entries, rows of the ledger
 _PLAIN = (type(None), bool, int, float, str)
 
 
@@ -118,24 +137,24 @@ class Writer:
 
     def __init__(self, tape: Tape):
         self._tape = tape
-        self._events = 0
+        self._entries = 0
         self._rows = 0
         # Bound now: a strategy may put something of its own in the place of json.dumps.
         self._encode = encoder().encode
 
     def blocks(self, bar: int, *, kind: bytes = BLOCK, broken: bool = False) -> list[bytes | memoryview]:
         """Return what was written since the last call about the first `bar` bars, or when `broken` about all."""
-        kinds, bars, cells = self._tape.events.plain(self._events)
+        kinds, bars, cells = self._tape.events.plain(self._entries)
         stop = len(kinds) if broken else bisect_left(bars, bar)
-        last = max(stop - 1, 0) // EVENTS * EVENTS
+        last = max(stop - 1, 0) // ENTRIES * ENTRIES
         pieces: list[bytes | memoryview] = []
-        for at in range(0, last + 1, EVENTS):
-            part = slice(at, min(at + EVENTS, stop))
+        for at in range(0, last + 1, ENTRIES):
+            part = slice(at, min(at + ENTRIES, stop))
             rows = self._new_rows(None if broken else bar) if at == last else [b""] * 4
             head = _BLOCK.pack(bar if at == last else -1, len(kinds[part]), len(rows[0]) // 8)
             events = array("q", bars[part]).tobytes(), *rows, self._encode(cells[part]).encode()
             pieces += pack(kind, head, kinds[part], *events)
-        self._events += stop
+        self._entries += stop
         return pieces
 
     def _new_rows(self, bar: int | None) -> list[bytes]:
@@ -174,7 +193,7 @@ class Start:
 
 @dataclass(slots=True)
 class Block:
-    """What happened in some bars: events as Events keeps them, and rows of the ledger in columns.
+    """What happened in some bars: entries of events as Events keeps them, and rows of the ledger in columns.
 
     `bar` is the number of bars that are whole now, -1 when more of the same bars follows.
     """
@@ -182,7 +201,7 @@ class Block:
     bar: int
     kinds: bytes
     bars: list[int]
-    rows: list[tuple[Any, ...]]
+    rows: list[list[Any]]
     ledger: tuple[array[Any], array[Any], array[Any], array[Any]]
     parts: tuple[bytes, bytes, bytes, tuple[bytes, ...]]  # the same as it came, for a Digest
 
@@ -283,7 +302,7 @@ def read_block(message: bytearray, bars: int) -> Block:
         if len(named) and not (named[0] >= 0 and named[-1] < bars and np.all(np.diff(named) >= 0)):
             raise Damaged("bars are out of order")
     parts = (kinds, numbers, text, raw)
-    return Block(bar, kinds, places.tolist(), [tuple(row) for row in cells], columns, parts)  # type: ignore[arg-type]
+    return Block(bar, kinds, places.tolist(), cells, columns, parts)  # type: ignore[arg-type]
 
 
 def read_error(message: bytearray) -> tuple[EngineError, int | None]:
@@ -319,7 +338,7 @@ def _json(text: bytes | bytearray) -> Any:
             raise Damaged("not JSON") from error
 
 
-_SEEN: set[tuple[Any, ...]] = set()
+_SEEN: dict[tuple[Any, ...], tuple[int, ...]] = {}  # kinds with the types of their cells, and which cells are texts
 _Types = frozenset[type]
 _NUMBER: _Types = frozenset((int, float))
 _MAYBE: _Types = frozenset((int, float, type(None)))
@@ -327,23 +346,29 @@ _WORD: _Types = frozenset((str, type(None)))
 _ANY: _Types = frozenset(_PLAIN)
 _ID: _Types = frozenset((int, type(None)))
 _FLAG: _Types = frozenset((bool,))
+_FILL = (_ID, _ID, _NUMBER, *[_MAYBE] * 5, _ANY, _WORD, _FLAG, _MAYBE, _ID)
+_ORDER = (_ID, _ID, *[_MAYBE] * 5, _ANY, _WORD)
 _SHAPES: dict[int, tuple[_Types, ...]] = {
-    _FILL: (_ID, _ID, _NUMBER, *[_MAYBE] * 5, _ANY, _WORD, _FLAG, _MAYBE, _ID),
-    _ORDER: (_ID, _ID, *[_MAYBE] * 5, _ANY, _WORD),
-    _NOTE: (_WORD,),
+    **dict.fromkeys((PLACED, CHANGED, CANCELLED, REJECTED, EXPIRED, ACTIVE_ROW), _ORDER),
+    **dict.fromkeys((FILLED, OPENED, REDUCED, CLOSED, ENTRY, EXIT, ENTERED), _FILL),
+    **dict.fromkeys((LEFT, LEFT_PART), (*_FILL, _MAYBE)),
+    **dict.fromkeys((RUIN, LOG), (_WORD,)),
 }
 
 
 def _is_row(kind: int, row: Any) -> bool:
-    """Say whether `row` is one that Events.write takes for `kind`."""
-    if type(row) is not list or kind >= len(KINDS):
+    """Say whether `row` is one that Events keeps for an entry of `kind`; give it one object for equal texts."""
+    if type(row) is not list:
         return False
     types = (kind, *map(type, row))
-    if types in _SEEN:
-        return True
-    cells = _NOTE if kind >= RUIN else _FILL if kind == FILLED or kind >= OPENED else _ORDER
-    if len(row) != cells or not all(cell in allowed for cell, allowed in zip(types[1:], _SHAPES[cells], strict=True)):
-        return False
-    if len(_SEEN) < 4096:
-        _SEEN.add(types)
+    texts = _SEEN.get(types)
+    if texts is None:
+        shape = _SHAPES.get(kind, ())  # of none that says only where its row is: it could be anywhere
+        if len(row) != len(shape) or not all(cell in allowed for cell, allowed in zip(types[1:], shape, strict=True)):
+            return False
+        texts = tuple(at for at, cell in enumerate(types[1:]) if cell is str)
+        if len(_SEEN) < 4096:
+            _SEEN[types] = texts
+    for at in texts:  # a run has few of them, over and over
+        row[at] = sys.intern(row[at])
     return True

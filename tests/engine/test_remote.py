@@ -22,7 +22,7 @@ from engine.feeds import Feeds
 from engine.playback import Playhead, play
 from engine.remote import Busy, Limits, Pool, wire
 from engine.simulation import Simulation
-from engine.tape import FILLED, LOG, PLACED, Tape
+from engine.tape import ACTIVE, FILLED, LOG, PLACED, Tape
 from tests.build import random_bars
 
 SAMPLES = ("AAPL", "GOOG", "IBM")
@@ -364,7 +364,7 @@ def block(
 def test_a_block_is_read_as_it_was_sent():
     read = wire.read_block(block(ledger=[(0, 1.0, 0.0, 0.0), (2, 2.0, 3.0, 4.0)]), 10)
     assert (read.bar, list(read.kinds), read.bars) == (5, [PLACED, FILLED, LOG], [1, 2, 2])
-    assert read.rows == [tuple(ORDER), tuple(FILL), ("said",)]
+    assert read.rows == [ORDER, FILL, ["said"]]
     assert [list(column) for column in read.ledger] == [[0, 2], [1.0, 2.0], [0.0, 3.0], [0.0, 4.0]]
 
 
@@ -378,7 +378,8 @@ def test_a_block_is_read_as_it_was_sent():
         pytest.param(block(bars=(2, 1, 2)), id="bars out of order"),
         pytest.param(block(bars=(1, 2, 10)), id="a bar that is none"),
         pytest.param(block(bars=(-1, 2, 2)), id="a bar before the first"),
-        pytest.param(block(kinds=bytes([PLACED, FILLED, 14])), id="a kind that is none"),
+        pytest.param(block(kinds=bytes([PLACED, FILLED, 18])), id="a kind that is none"),
+        pytest.param(block(kinds=bytes([PLACED, FILLED, ACTIVE]), rows=(ORDER, FILL, [0])), id="a row elsewhere"),
         pytest.param(block(rows=(ORDER, FILL)), id="a row too few"),
         pytest.param(block(rows=(ORDER, ORDER, ["said"])), id="a row too short"),
         pytest.param(block(rows=(ORDER, [*FILL[:3], "ten", *FILL[4:]], ["said"])), id="a price that is a text"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.tape import Events, Tape
+from engine.tape import KINDS, Events, Tape
 from tests.build import bars, ohlc
 from tests.engine.scripted import played
 
@@ -53,8 +53,8 @@ def test_a_frame_is_cut_at_what_has_happened():
 def test_a_twin_is_rebuilt_from_plain_blocks():
     tape = some_run().tape
     events = Events()
-    half = len(tape.events) // 2
     kinds, at, rows = tape.events.plain()
+    half = len(kinds) // 2
     events.extend(kinds[:half], at[:half], rows[:half])
     events.extend(*tape.events.plain(half))
     twin = Tape(tape.bars, tape.declared, tape.initial_balance, dict(tape.settings), tape.ledger, events, tape.bar)
@@ -64,10 +64,10 @@ def test_a_twin_is_rebuilt_from_plain_blocks():
 
 def test_a_column_of_events_is_that_of_their_rows():
     events = some_run().tape.events
-    kinds, bars, rows = events.plain()
+    rows = events.rows
     everything = range(len(events))
-    assert events.kinds(everything).tolist() == list(kinds)
-    assert events.bars(everything).tolist() == bars
+    assert [KINDS[kind] for kind in events.kinds(everything)] == [event.kind for event in events]
+    assert events.bars(everything).tolist() == [event.bar for event in events]
     for cell in range(13):
         numbers = [number for number in everything if cell < len(rows[number])]
         assert events.column(np.array(numbers), cell) == [rows[number][cell] for number in numbers]

@@ -139,7 +139,7 @@ def test_a_replay_that_comes_to_something_else_says_so(ws_connect, services, rec
     )
     change(services, metrics=metrics | {"pnl": 12.5})
     assert "and +12.50 then" in again(ws_connect, run)[-1]["differs"]
-    change(services, metrics=metrics, tape="1:" + "0" * 64)
+    change(services, metrics=metrics, tape="2:" + "0" * 64)
     assert "by other orders or trades" in again(ws_connect, run)[-1]["differs"]
     change(services, metrics=metrics, tape="another scheme")
     assert again(ws_connect, run) == messages
@@ -153,7 +153,7 @@ def test_a_strategy_that_uses_the_clock_is_found_out(ws_connect, services, mine)
 
 
 def test_results_of_an_older_version_are_held_to_the_figures_they_have():
-    now = {"metrics": {"pnl": 1.0, "new": 2.0}, "tape": "1:a"}
+    now = {"metrics": {"pnl": 1.0, "new": 2.0}, "tape": "2:a"}
     assert replay.difference(None, now) is None
     assert replay.difference({"metrics": {"pnl": 1.0, "old": 3.0}}, now) is None
     assert replay.difference({"metrics": {"pnl": 2.0}}, now) is not None
