@@ -19,6 +19,7 @@ import time
 
 COLLECT = 10  # s between two full collections at least
 SHARE = 0.001  # of the time that they may take at most
+SELDOM = 300  # s between two at most, also after one that was held up: by swap, by a process that was stopped
 READY = 64  # threads of a worker that are there before the first visitor
 HEAD = 8  # s for a client to send more of a request
 
@@ -145,7 +146,7 @@ def _collect():
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
     took = 0.0
     while True:
-        time.sleep(max(COLLECT, took / SHARE))  # with 400 streams it takes 0.1 s, and all of them wait
+        time.sleep(min(max(COLLECT, took / SHARE), SELDOM))  # with 400 streams it takes 0.1 s, and all of them wait
         began = time.perf_counter()
         gc.collect()
         if trim:

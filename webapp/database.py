@@ -86,8 +86,10 @@ class Database:
 
     def warm(self) -> None:
         """Open the connections that are kept, so that none is opened while somebody waits."""
+        if not self._migrated:
+            return  # it did not answer a moment ago; the first use tries again
         with _in_words(), ExitStack() as held:
-            engine = self._ready()
+            engine = self._connect()
             for _ in range(_KEPT):
                 held.enter_context(engine.connect())
 

@@ -48,8 +48,9 @@ class Lease:
                 self._thread, self._pid, self._writing = None, os.getpid(), threading.Lock()
             self._held[id] += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+                thread.start()
+                self._thread = thread
             self._changed.notify_all()
 
     def release(self, id: str) -> bool:

@@ -10,6 +10,7 @@ import logging
 import os
 import selectors
 import threading
+from contextlib import suppress
 from typing import Any
 
 from wsproto.utilities import LocalProtocolError
@@ -68,7 +69,7 @@ class Ear:
 
     def _end(self) -> None:
         if not self._over.is_set():
-            listener.remove(self._descriptor)
+            listener.remove(self._descriptor, self)
             self._over.set()
 
 
@@ -88,14 +89,23 @@ class Listener:
         """Let `ear` hear whenever something comes."""
         with self._starting:
             if self._selector is None:
-                self._selector = selectors.DefaultSelector()
-                threading.Thread(target=self._work, args=(self._selector,), name="listener", daemon=True).start()
+                selector = selectors.DefaultSelector()
+                try:
+                    threading.Thread(target=self._work, args=(selector,), name="listener", daemon=True).start()
+                except BaseException:  # the system gives no more threads: the next ear tries again
+                    selector.close()
+                    raise
+                self._selector = selector
+        with suppress(KeyError):  # whoever had this number was closed before its ear had ended
+            self._selector.unregister(descriptor)
         self._selector.register(descriptor, selectors.EVENT_READ, ear)
 
-    def remove(self, descriptor: int) -> None:
-        """Hear no more from there."""
+    def remove(self, descriptor: int, ear: Ear) -> None:
+        """Hear no more from there, unless the number is another's by now."""
         assert self._selector
-        self._selector.unregister(descriptor)
+        key = self._selector.get_map().get(descriptor)
+        if key is not None and key.data is ear:
+            self._selector.unregister(descriptor)
 
     def _work(self, selector: selectors.BaseSelector) -> None:
         while True:

@@ -104,8 +104,9 @@ class Logins:
         with self._lock:
             self._watched[channel] = _digest(token)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._rounds, name="logins", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._rounds, name="logins", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def unwatch(self, channel: Channel) -> None:
         """Forget `channel`: it has ended."""

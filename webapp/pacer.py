@@ -86,8 +86,9 @@ class Pacer:
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._work, name="pacer", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._work, name="pacer", daemon=True)
+                    thread.start()
+                    self._thread = thread
         self._bell.set()
         return lease
 

@@ -166,13 +166,17 @@ class Channel:
 
     def close(self, code: int = DONE, reason: str = "") -> None:
         """Say goodbye, let the other side answer, and end the connection."""
-        with suppress(*GONE):
-            self._ws.close(code, reason[:120])
-        with suppress(*GONE):
-            self._line.flush()
-        deadline = time.monotonic() + FAREWELL
-        self._ws.thread.join(FAREWELL)
-        self._line.finish(deadline - time.monotonic())
+        try:
+            with suppress(*GONE):
+                self._ws.close(
+                    code, reason[:120].encode("utf-8", "replace").decode()
+                )  # a strategy's error may hold half a character
+            with suppress(*GONE):
+                self._line.flush()
+        finally:  # or the ear would keep the number of a socket that is somebody else's next
+            deadline = time.monotonic() + FAREWELL
+            self._ws.thread.join(FAREWELL)
+            self._line.finish(deadline - time.monotonic())
 
     def end(self) -> None:
         """End the connection without a word, from another thread."""

@@ -64,8 +64,10 @@ def stream(ws: Any) -> None:
         with suppress(*GONE):
             channel.send(protocol.dumps(protocol.error(Fault(f"{reason} Its log says what."))))
     finally:
-        _dismiss(channel)
-        channel.close(code, reason)
+        try:
+            _dismiss(channel)
+        finally:
+            channel.close(code, reason)
 
 
 def _admit(channel: Channel) -> None:

@@ -19,8 +19,11 @@ from flask_sock import Sock
 from tests.conftest import serving
 from tests.handshake import frame, open_by_hand, read, shake
 from tests.wire import Client
+from webapp import listener as listener_module
 from webapp import sockets
 from webapp.line import BUFFER, Line
+from webapp.listener import Listener
+from webapp.pacer import Pacer
 from webapp.sockets import Channel, Ended, Inbox
 
 PATIENCE = 20  # seconds
@@ -333,8 +336,8 @@ def test_who_pings_and_reads_nothing_keeps_nobody_else_from_being_heard(serve):
 
     def wait(channel: Channel) -> None:
         lines.append(channel._line)
-        while True:
-            channel.send(channel.receive(PATIENCE).encode())
+        while message := channel.receive(PATIENCE):
+            channel.send(message.encode())
 
     url = serve(wait)
     deaf = open_by_hand(url)
@@ -354,6 +357,7 @@ def test_who_pings_and_reads_nothing_keeps_nobody_else_from_being_heard(serve):
         other.send(f"{number}")
         assert other.receive(timeout=PATIENCE) == f"{number}"
     assert lines[0].left <= 65
+    other.close()
     deaf.close()
 
 
@@ -399,6 +403,41 @@ def test_a_handler_that_ends_says_goodbye_and_nothing_more(serve):
     raw.send(b"\x88\x82\0\0\0\0" + struct.pack("!H", 1013))
     assert raw.recv(100) == b""
     raw.close()
+
+
+def test_a_goodbye_that_cannot_be_spelled_leaves_the_next_streams_alone(serve):
+    def end(channel: Channel) -> None:
+        channel.close(sockets.POLICY, "half a character: \ud800")
+
+    url = serve(end)
+    for _ in range(4):  # each gets the descriptor of the one before
+        raw = open_by_hand(url)
+        assert frame(raw) == (0x8, struct.pack("!H", sockets.POLICY) + b"half a character: ?")
+        raw.close()
+
+
+def test_a_process_that_had_no_thread_left_for_a_moment_hears_and_plays_again(serve, monkeypatch):
+    monkeypatch.setattr(listener_module, "listener", Listener())
+    monkeypatch.setattr(sockets, "listener", listener_module.listener)
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name in ("listener", "pacer"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    url = serve(lambda channel: channel.send(channel.receive(PATIENCE).encode()))
+    pacer, played = Pacer(), threading.Event()
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refuse)
+        open_by_hand(url).close()
+        with pytest.raises(RuntimeError):
+            pacer.lend(lambda: None, lambda: None, 0.0)
+    client = Client(url)
+    client.send("heard")
+    assert client.receive(timeout=PATIENCE) == "heard"
+    pacer.lend(lambda: None, played.set, 0.0)
+    assert played.wait(PATIENCE)
 
 
 def test_a_goodbye_to_a_peer_whose_close_was_answered_meanwhile_is_no_fault(serve):
