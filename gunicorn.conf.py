@@ -91,8 +91,8 @@ def post_worker_init(worker):
     # A thread that computes gives way this soon, not after 5 ms at each write: with two of them beside 1,000 writes a
     # second, these were 600 ms late, and are 2 ms.
     sys.setswitchinterval(0.0005)
-    # A full collection looks through all that long runs have made, with every stream waiting: 50 to 130 ms, a dozen
-    # times in a million bars. So it comes by time, and hardly ever by how much was made.
+    # A full collection looks through all that streams hold, while every one of them waits: 0.1 s for 400. So it comes
+    # by time, and hardly ever by how much was made, which in an instant run is a dozen times.
     gc.set_threshold(2_000, 10, 100_000)
     gc.collect()
     gc.freeze()  # what is loaded stays: looking through all of it again took 0.1 s, with every stream waiting

@@ -328,6 +328,8 @@ class Player:
             raise protocol.UnknownAction(
                 f"There is no action {protocol.shown(action)}. Known: {', '.join(protocol.ACTIONS)}.", field="action"
             )
+        if head.travelling and action not in ("seek", "step", "stop") and (move := self._deck.turn(budget=0)):
+            self._follow(move)  # it was asked for before, and takes no time: a pause, say, must not call it off
         if action in ("window", "show", "ack"):
             getattr(self, f"_{action}")(message)
             return

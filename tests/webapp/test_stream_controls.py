@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import queue
 
 import pytest
+from wsproto.events import TextMessage
 
 from tests.webapp.streaming import BARS, of, paused, start, told
 from tests.wire import PATIENCE
@@ -40,6 +42,34 @@ def test_seek_goes_on_with_the_bar_after(ws_connect):
         stats = wire.until("stats")[-1]
     state, before = told(wire, action="step", bars=1)
     assert of(before, "candle")[0]["bar_number"] == 61
+
+
+def together(wire, *messages) -> None:
+    """Send controls in one piece, as they arrive when the server was busy meanwhile."""
+    client = wire.socket
+    client.sock.send(b"".join(client.ws.send(TextMessage(json.dumps(message))) for message in messages))
+
+
+def test_a_pause_right_behind_a_seek_does_not_call_it_off(ws_connect):
+    wire = paused(ws_connect)
+    told(wire, action="step", bars=80)
+    together(wire, {"action": "seek", "bar": 50}, {"action": "pause", "id": 3})
+    state = wire.until("state")[-1]
+    while state.get("id") != 3:
+        state = wire.until("state")[-1]
+    assert (state["bar_number"], state["status"]) == (50, "paused")
+
+
+def test_a_jump_to_a_trade_right_behind_a_seek_sets_out_from_there(ws_connect, simulation):
+    events = [event.bar + 1 for event in simulation.tape.events if event.kind in ("opened", "closed")]
+    first, second = sorted(set(events))[:2]
+    wire = paused(ws_connect)
+    told(wire, action="step", bars=BARS - 1)
+    together(wire, {"action": "seek", "bar": first}, {"action": "next_event", "id": 4})
+    state = wire.until("state")[-1]
+    while state.get("id") != 4:
+        state = wire.until("state")[-1]
+    assert state["bar_number"] == second
 
 
 def test_a_rewound_run_played_again_is_the_same_and_completes_once(ws_connect):
