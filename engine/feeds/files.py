@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from engine.feeds.request import check_interval, check_symbol
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 _MOST_BYTES = 500_000_000  # of a file, and of what a compressed one grows to
 _MOST_ROWS = 10_000_000
+_AT_HAND = 200_000  # bars of files that were read last and are kept for the next run
+_PIECE = 1 << 20  # bytes
 _SAMPLES = Path(__file__).parent.parent / "samples"
 _INDICES = {"^GSPC": "GSPC", "^IXIC": "IXIC"}  # "^" is awkward in shells and archives, so these files go without
 _WANTED = frozenset({"datetime", "date", "timestamp", "time", "open", "high", "low", "close", "volume", "adj close"})
@@ -31,6 +34,9 @@ class Folder:
     path: Path
     label: str  # of the bars' source; {} stands for the file's name
     renamed: dict[str, str]
+    _at_hand: dict[tuple[Path, str, str], tuple[tuple[int, ...], Bars]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def find(self, symbol: str, interval: str) -> Path | None:
         """Return the file of a symbol, whatever its case, or None; 60m and 1h are the same."""
@@ -52,7 +58,18 @@ class Folder:
             BadBars: the file is too big, damaged, or breaks a rule; the message names the file and the line.
         """
         path = self.find(symbol, interval)
-        return None if path is None else read(path, symbol, interval, self.label.format(path.name))
+        return None if path is None else self._read(path, symbol, interval)
+
+    def _read(self, path: Path, symbol: str, interval: str) -> Bars:
+        """Return the bars of a file, without reading it again while it stays as it was."""
+        key, state = (path, symbol, interval), _state(path)
+        known = self._at_hand.pop(key, None)
+        if known is None or known[0] != state:
+            known = state, read(path, symbol, interval, self.label.format(path.name))
+        self._at_hand[key] = known
+        while sum(len(bars) for _, bars in list(self._at_hand.values())) > _AT_HAND:
+            self._at_hand.pop(next(iter(self._at_hand)), None)
+        return known[1]
 
     def symbols(self) -> dict[str, list[str]]:
         """Return symbol -> intervals of the files whose names make sense."""
@@ -88,6 +105,15 @@ def own(path: str | os.PathLike[str]) -> Folder:
     return Folder(Path(path), "your file {}", {})
 
 
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file; nothing of one that cannot be asked, which `read` tells."""
+    try:
+        about = path.stat()
+    except OSError:
+        return ()
+    return about.st_mtime_ns, about.st_size, about.st_ino
+
+
 def read(path: Path, symbol: str, interval: str, source: str) -> Bars:
     """Return the bars of one file. Repeated lines and missing values are left out and told; newest first is turned."""
     try:
@@ -116,13 +142,20 @@ def _named(error: BadBars, path: Path) -> BadBars:
 def _csv(path: Path) -> pd.DataFrame:
     text: Any = path
     if path.name.lower().endswith(".gz"):
-        with gzip.open(path) as packed:
-            content = packed.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise BadBars(f"{path.name} unpacks to more than {_MOST_BYTES / 1e6:,.0f} MB.", field="symbol")
-        text = io.BytesIO(content)
+        text = io.BytesIO()
+        for piece in _unpacked(path):  # to read so many bytes at once would ask the system for all of them first
+            if text.tell() + len(piece) > _MOST_BYTES:
+                raise BadBars(f"{path.name} unpacks to more than {_MOST_BYTES / 1e6:,.0f} MB.", field="symbol")
+            text.write(piece)
+        text.seek(0)
     frame = pd.read_csv(text, usecols=_is_wanted, skipinitialspace=True, encoding="utf-8-sig", nrows=_MOST_ROWS + 1)
     return _indexed(frame, path)
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) as packed:
+        while piece := packed.read(_PIECE):
+            yield piece
 
 
 def _parquet(path: Path) -> pd.DataFrame:

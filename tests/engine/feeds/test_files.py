@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 
 import pandas as pd
 import pyarrow as pa
@@ -154,6 +155,32 @@ def test_a_file_that_unpacks_to_too_much_is_not_kept(feeds, data, monkeypatch):
     monkeypatch.setattr(files, "_MOST_BYTES", 2_000_000)
     with pytest.raises(BadBars, match="100,000 rows: too many"):
         feeds.load("BOMB", "1h", "max")
+
+
+def test_a_file_is_read_again_when_it_has_changed_and_only_then(data, monkeypatch):
+    folder, path = files.own(data), data / "MINE-1d.csv"
+    path.write_text(CLEAN)
+    bars = folder.load("MINE", "1d")
+    assert folder.load("MINE", "1d") is bars
+    path.write_text(CLEAN.replace("10,12,9,11,30", "10,12,9,12,30"))
+    assert folder.load("MINE", "1d").close[-1] == 12
+    path.unlink()
+    assert folder.load("MINE", "1d") is None
+    monkeypatch.setattr(files, "_AT_HAND", 29)
+    path.write_text(CLEAN)
+    assert folder.load("MINE", "1d") is not folder.load("MINE", "1d")  # too long to be kept
+
+
+def test_a_small_packed_file_takes_little_memory(data):
+    path = data / "MINE-1d.csv.gz"
+    path.write_bytes(gzip.compress(CLEAN.encode()))
+    files.own(data).load("MINE", "1d")  # what is loaded with the first one stays
+    tracemalloc.start()
+    try:
+        files.own(data).load("MINE", "1d")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_rows_are_limited(feeds, data, monkeypatch):
