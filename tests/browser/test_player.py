@@ -342,7 +342,8 @@ def test_the_view_stays_where_it_was_panned_while_the_run_plays_on(page: Page, s
     deck.press("6")
     deck.press("k")
     deck.until(lambda: deck.bar > 1200, "more bars than the chart holds")
-    assert deck.times == seen
+    # The edges lie between bars, and may be named after either of the two when older ones have left the chart.
+    assert {edge: abs(at - seen[edge]) <= 60 for edge, at in deck.times.items()} == {"from": True, "to": True}
     assert page.locator("[data-time]").inner_text() != time
     deck.press("k")
     deck.press("l")
