@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class Folder:
     _at_hand: dict[tuple[Path, str, str], tuple[tuple[int, ...], Bars]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def find(self, symbol: str, interval: str) -> Path | None:
         """Return the file of a symbol, whatever its case, or None; 60m and 1h are the same."""
@@ -63,12 +65,14 @@ class Folder:
     def _read(self, path: Path, symbol: str, interval: str) -> Bars:
         """Return the bars of a file, without reading it again while it stays as it was."""
         key, state = (path, symbol, interval), _state(path)
-        known = self._at_hand.pop(key, None)
+        known = self._at_hand.get(key)
         if known is None or known[0] != state:
             known = state, read(path, symbol, interval, self.label.format(path.name))
-        self._at_hand[key] = known
-        while sum(len(bars) for _, bars in list(self._at_hand.values())) > _AT_HAND:
-            self._at_hand.pop(next(iter(self._at_hand)), None)
+        with self._turn:
+            self._at_hand.pop(key, None)
+            self._at_hand[key] = known  # used last
+            while sum(len(bars) for _, bars in self._at_hand.values()) > _AT_HAND:
+                del self._at_hand[next(iter(self._at_hand))]
         return known[1]
 
     def symbols(self) -> dict[str, list[str]]:
