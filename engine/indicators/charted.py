@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count, product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -127,9 +128,10 @@ def _plan(name: str, options: Mapping[str, Any] | None) -> tuple[_Spec, list[dic
         key: [_parse(spec, parameter, one) for one in _listed(spec, given.get(key, parameter.default))]
         for key, parameter in spec.parameters.items()
     }
+    studies = prod(map(len, values.values()))
+    if studies > _MOST:
+        raise ConfigError(f"{upper} is asked for {studies:,} times; at most {_MOST} fit on a chart.", field=_FIELD)
     sets = [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
-    if len(sets) > _MOST:
-        raise ConfigError(f"{upper} is asked for {len(sets)} times; at most {_MOST} fit on a chart.", field=_FIELD)
     for parameters in sets:
         if not spec.fits(parameters):
             raise _out_of_range(spec, parameters)

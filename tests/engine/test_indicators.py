@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import talib
@@ -227,3 +229,15 @@ def test_volume_that_is_missing_is_said():
     with pytest.raises(ConfigError, match="OBV needs volume") as refusal:
         build("OBV", {}, bars)
     assert refusal.value.field == "indicators"
+
+
+def test_studies_are_counted_before_they_are_listed():
+    names = ("startvalue", "offsetonreverse", "accelerationinitlong", "accelerationlong", "accelerationmaxlong",
+             "accelerationinitshort", "accelerationshort", "accelerationmaxshort")  # fmt: skip
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match="asked for 65,536 times"):
+            indicators.check("SAREXT", {name: [0.01, 0.02, 0.03, 0.04] for name in names})
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
