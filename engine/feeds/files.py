@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import gzip
 import io
 import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ _MOST_BYTES = 500_000_000  # of a file, and of what a compressed one grows to
 _MOST_ROWS = 10_000_000
 _AT_HAND = 200_000  # bars of files that were read last and are kept for the next run
 _PIECE = 1 << 20  # bytes
+_MOST_COLUMNS = 1_000  # of a file, used or not
+_LONGEST_TEXT = 100  # bytes of a time that is written out
 _SAMPLES = Path(__file__).parent.parent / "samples"
 _INDICES = {"^GSPC": "GSPC", "^IXIC": "IXIC"}  # "^" is awkward in shells and archives, so these files go without
 _WANTED = frozenset({"datetime", "date", "timestamp", "time", "open", "high", "low", "close", "volume", "adj close"})
@@ -132,7 +137,12 @@ def read(path: Path, symbol: str, interval: str, source: str) -> Bars:
     except BadBars as error:
         raise _named(error, path) from error
     except (OSError, EOFError, ValueError, pd.errors.ParserError) as error:
-        raise BadBars(f"{path.name} cannot be read: {error}", field="symbol") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> BadBars:
+    why = str(error).replace(str(path), path.name)  # where the folder is concerns nobody
+    return BadBars(f"{path.name} cannot be read: {why}", field="symbol")
 
 
 def _named(error: BadBars, path: Path) -> BadBars:
@@ -152,8 +162,27 @@ def _csv(path: Path) -> pd.DataFrame:
                 raise BadBars(f"{path.name} unpacks to more than {_MOST_BYTES / 1e6:,.0f} MB.", field="symbol")
             text.write(piece)
         text.seek(0)
+    _check_columns(text, path)
     frame = pd.read_csv(text, usecols=_is_wanted, skipinitialspace=True, encoding="utf-8-sig", nrows=_MOST_ROWS + 1)
     return _indexed(frame, path)
+
+
+def _check_columns(text: Any, path: Path) -> None:
+    """Refuse what pandas would take minutes over: it compares the name of each column with those of all others."""
+    with contextlib.nullcontext(text) if isinstance(text, io.BytesIO) else open(text, "rb") as file:
+        head = file.read(_PIECE)
+        file.seek(0)
+    lines = io.StringIO(head.decode("utf-8-sig", "replace"), newline="")
+    rows = csv.reader(lines)
+    try:
+        # The names, and a row: it may have more cells than there are names.
+        first = list(islice(filter(None, rows), 2))
+    except csv.Error as error:
+        raise _unreadable(path, error) from error
+    if max(map(len, first), default=0) > _MOST_COLUMNS or (len(head) == _PIECE and not lines.read(1)):
+        raise BadBars(
+            f"{path.name} has lines that are too long, or more than {_MOST_COLUMNS:,} columns.", field="symbol"
+        )
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
@@ -169,14 +198,43 @@ def _parquet(path: Path) -> pd.DataFrame:
     try:
         with parquet.ParquetFile(path) as file:
             about = file.metadata
+            if max(about.num_columns, about.num_row_groups) > _MOST_COLUMNS:
+                raise BadBars(f"{path.name} has more than {_MOST_COLUMNS:,} columns or row groups.", field="symbol")
             unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
             if unpacked > _MOST_BYTES or about.num_rows > _MOST_ROWS:
                 raise BadBars(f"{path.name} unpacks to {unpacked / 1e6:,.0f} MB and {about.num_rows:,} rows: too many.")
-            names = [name for name in file.schema_arrow.names if _is_wanted(name)]
-            table = file.read(columns=names)
+            columns = [one for one in file.schema_arrow if _is_wanted(one.name)]
+        texts = [one.name for one in columns if _is_text(one, path)]
+        # The file may hold one text for all rows; so does this table, until it is known how long that is.
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+            table = file.read(columns=[one.name for one in columns])
     except pa.ArrowException as error:
-        raise BadBars(f"{path.name} cannot be read: {error}", field="symbol") from error
+        raise _unreadable(path, error) from error
+    for name in texts:
+        _check_texts(table[name], name, path)
     return _indexed(table.replace_schema_metadata(None).to_pandas(), path)
+
+
+def _is_text(column: Any, path: Path) -> bool:
+    """Say whether a column holds texts; plain numbers and times are the other things that it may hold."""
+    from pyarrow import types
+
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    if types.is_string(kind) or types.is_large_string(kind):
+        return True
+    if types.is_primitive(kind) or types.is_decimal(kind) or types.is_null(kind):
+        return False
+    raise BadBars(f"{path.name}: the column {column.name} holds {kind}, not numbers or times.", field="symbol")
+
+
+def _check_texts(column: Any, name: str, path: Path) -> None:
+    from pyarrow import compute
+
+    longest = max(
+        (compute.max(compute.binary_length(part.dictionary)).as_py() or 0 for part in column.chunks), default=0
+    )
+    if longest > _LONGEST_TEXT:
+        raise BadBars(f"{path.name}: the column {name} has texts that are neither numbers nor times.", field="symbol")
 
 
 def _is_wanted(name: Any) -> bool:

@@ -196,6 +196,69 @@ def test_only_the_columns_of_bars_are_read_from_parquet(feeds, data):
     assert feeds.load("MINE", "1d", "max").extra == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("MINE-1d.csv", "a," * 2_000 + HEADER),
+        ("MINE-1d.csv.gz", "a," * 2_000 + HEADER),
+        ("MINE-1d.csv", HEADER + "1," * 2_000),
+        ("MINE-1d.csv", '"a\nb",' + "a," * 2_000 + HEADER),
+        ("MINE-1d.csv", '"' + "Date,\n" * 300_000),
+    ],
+    ids=["names", "packed", "cells", "a name of two lines", "a name without end"],
+)
+def test_lines_of_very_many_columns_are_refused_before_they_are_parsed(feeds, data, monkeypatch, name, content):
+    (data / name).write_bytes(gzip.compress(content.encode()) if name.endswith("gz") else content.encode())
+    monkeypatch.delattr(pd, "read_csv")
+    with pytest.raises(BadBars, match=f"{name} (has lines that are too long, or more than|cannot be read)"):
+        feeds.load("MINE", "1d", "max")
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"Date": ["x" * 1_000] * 20_000, "Open": [1.0] * 20_000}, "the column Date has texts"),
+        ({"Date": ["2020-01-01"], "Open": [{"a": 1.0}]}, "the column Open holds struct"),
+        ({"Date": [b"2020-01-01"], "Open": [1.0]}, "the column Date holds binary"),
+        ({"Date": ["2020-01-01"], **{f"c{i}": [1.0] for i in range(1_000)}}, "more than 1,000 columns"),
+    ],
+    ids=["long texts", "nested", "bytes", "columns"],
+)
+def test_parquet_that_would_grow_in_memory_is_refused(feeds, data, columns, words):
+    parquet.write_table(pa.table(columns), data / "MINE-1d.parquet")
+    before = pa.total_allocated_bytes()
+    with pytest.raises(BadBars, match=f"MINE-1d.parquet.*{words}"):
+        feeds.load("MINE", "1d", "max")
+    assert pa.total_allocated_bytes() - before < 1_000_000
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.date32()])
+def test_days_in_parquet_may_be_texts_or_dates(feeds, data, kind):
+    frame = pd.read_csv(io.StringIO(CLEAN))
+    days = (
+        pa.array(frame["Date"]).cast(kind)
+        if not pa.types.is_dictionary(kind)
+        else pa.array(frame["Date"]).dictionary_encode()
+    )
+    table = pa.Table.from_pandas(frame.drop(columns="Date")).append_column("Date", days)
+    parquet.write_table(table, data / "MINE-1d.parquet")
+    assert len(feeds.load("MINE", "1d", "max")) == 30
+
+
+@pytest.mark.parametrize("name", ["MINE-1d.csv", "MINE-1d.csv.gz", "MINE-1d.parquet"])
+def test_a_file_that_cannot_be_opened_is_named_without_its_folder(feeds, data, name, monkeypatch):
+    def refuse(path, *args, **more):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (data / name).write_bytes(b"")
+    monkeypatch.setattr(parquet, "ParquetFile", refuse)
+    monkeypatch.setattr(gzip, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(BadBars, match=f"^{name} cannot be read: .*Permission denied") as caught:
+        feeds.load("MINE", "1d", "max")
+    assert str(data) not in caught.value.message
+
+
 def test_a_symbol_cannot_leave_the_folder(feeds, data):
     (data.parent / "..-1d.csv").write_text(CLEAN)
     (data.parent / "OUT-1d.csv").write_text(CLEAN)
