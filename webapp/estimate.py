@@ -47,14 +47,12 @@ def duration(seconds: float) -> str:
 
 
 def _count(config: BacktestConfig, services: Services) -> tuple[bool, int | None]:
-    symbol, _, count = config.symbol.partition(":")
-    if symbol == "SYNTH" and count:
-        return True, int(count)
+    wanted = (config.symbol, config.interval, config.period, config.start_date, config.end_date)
+    if (made_up := services.offline.count(*wanted)) is not None:
+        return True, made_up
     if not _big_file(services.data_dir, config):
         try:
-            bars = services.offline.load(
-                config.symbol, config.interval, period=config.period, start=config.start_date, end=config.end_date
-            )
+            bars = services.offline.load(*wanted)
             return not bars.source.startswith("bundled sample") or not services.yahoo, len(bars)
         except DataError:
             if not services.yahoo:

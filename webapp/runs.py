@@ -16,6 +16,7 @@ from webapp import forms, metrics
 from webapp.store import Run
 
 if TYPE_CHECKING:
+    from engine.config import BacktestConfig
     from webapp import Services
 
 
@@ -35,18 +36,22 @@ def create(services: Services, values: Any, *, key: str | None = None) -> Run:
         StoreError: the run cannot be stored.
     """
     config = forms.validate(values, services)
-    bars = services.feeds.load(
-        config.symbol, config.interval, period=config.period, start=config.start_date, end=config.end_date
-    )
-    if len(bars) > services.max_bars:
-        raise ConfigError(
-            f"{len(bars):,} bars are more than this server plays in a run ({services.max_bars:,}). "
-            "Choose a shorter period, or a longer interval.",
-            field="symbol" if ":" in config.symbol else "start_date" if config.start_date else "period",
-        )
+    wanted = (config.symbol, config.interval, config.period, config.start_date, config.end_date)
+    _check_length(services.feeds.count(*wanted), services, config)
+    bars = services.feeds.load(*wanted)
+    _check_length(len(bars), services, config)
     run = services.store.create_run(config, bars, services.catalog.find(config.strategy), key=key)
     metrics.runs.inc()
     return run
+
+
+def _check_length(bars: int | None, services: Services, config: BacktestConfig) -> None:
+    if bars is not None and bars > services.max_bars:
+        raise ConfigError(
+            f"{bars:,} bars are more than this server plays in a run ({services.max_bars:,}). "
+            "Choose a shorter period, or a longer interval.",
+            field="symbol" if ":" in config.symbol else "start_date" if config.start_date else "period",
+        )
 
 
 def open_simulation(services: Services, run: Run, patience: float | None = None) -> Simulation | RemoteSimulation:

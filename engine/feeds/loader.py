@@ -95,6 +95,22 @@ class Feeds:
             return sample
         raise self._refusal(wanted, failure) from failure
 
+    def count(
+        self,
+        symbol: str,
+        interval: str = "1d",
+        period: str | None = None,
+        start: str | date | None = None,
+        end: str | date | None = None,
+    ) -> int | None:
+        """Return how many bars `load` would make up; None for bars that are not, of which it must be asked.
+
+        Raises:
+            ConfigError, NoBars: as `load` does.
+        """
+        wanted = request.make(symbol, interval, period, start, end)
+        return synthetic.count(wanted) if synthetic.is_synthetic(wanted.symbol) else None
+
     def symbols(self) -> list[str]:
         """Return the symbols that need no internet: the user's, the samples, and SYNTH."""
         own = self._own.symbols()

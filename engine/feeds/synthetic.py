@@ -31,6 +31,21 @@ def is_synthetic(symbol: str) -> bool:
     return symbol == "SYNTH" or symbol.startswith("SYNTH:")
 
 
+def count(request: Request) -> int:
+    """Return how many bars `make` would return, without making them; raises as it does."""
+    _, _, number = request.symbol.partition(":")
+    if number:
+        _first_day(request, int(number))
+        return int(number)
+    start, end, most = _span(request)
+    if request.interval[-1] in "mh":
+        n = min(most, int(-((start - end).astype(int) * 86_400 // seconds(request.interval))))
+    else:
+        n = len(_times(start, most, request.interval, end))
+    _check_enough(n, request)
+    return n
+
+
 def make(request: Request) -> Bars:
     """Return a random walk: 24 hours a day for intraday bars, weekdays for daily ones.
 
@@ -43,14 +58,18 @@ def make(request: Request) -> Bars:
     """
     if (known := _made.get(request)) is not None:
         return known
-    _, _, count = request.symbol.partition(":")
-    time = _counted(request, int(count)) if count else _spanned(request)
-    if len(time) < 2:
-        hint = f"Fewer than two bars of {request.interval} lie in {request.wish}."
-        raise NoBars(request.symbol, "the synthetic feed", hint, field="end_date" if request.start else "period")
+    _, _, number = request.symbol.partition(":")
+    time = _counted(request, int(number)) if number else _spanned(request)
+    _check_enough(len(time), request)
     columns: dict[str, Any] = _walk(len(time), request.interval)
     about: dict[str, Any] = {"symbol": request.symbol, "interval": request.interval, "timezone": "UTC"}
     return _made.setdefault(request, Bars(time, **columns, **about, source="synthetic"))
+
+
+def _check_enough(n: int, request: Request) -> None:
+    if n < 2:
+        hint = f"Fewer than two bars of {request.interval} lie in {request.wish}."
+        raise NoBars(request.symbol, "the synthetic feed", hint, field="end_date" if request.start else "period")
 
 
 def _walk(n: int, interval: str) -> dict[str, np.ndarray]:
@@ -74,6 +93,10 @@ def _walk(n: int, interval: str) -> dict[str, np.ndarray]:
 
 
 def _counted(request: Request, n: int) -> np.ndarray:
+    return _times(_first_day(request, n), n, request.interval)
+
+
+def _first_day(request: Request, n: int) -> np.datetime64:
     if not 2 <= n <= MOST:
         raise ConfigError(f"SYNTH:{n} is out of range: from 2 to {MOST:,} bars.", field="symbol")
     start = np.datetime64(request.start) if request.start else _before(_END, n, request.interval)
@@ -82,10 +105,16 @@ def _counted(request: Request, n: int) -> np.ndarray:
             f"{n:,} bars of {request.interval} would pass the year 9000. Choose fewer, or a shorter interval.",
             field="symbol",
         )
-    return _times(start, n, request.interval)
+    return start
 
 
 def _spanned(request: Request) -> np.ndarray:
+    start, end, most = _span(request)
+    return _times(start, most, request.interval, end)
+
+
+def _span(request: Request) -> tuple[np.datetime64, np.datetime64, int]:
+    """Return the first day, the day after the last, and a number of bars that is enough for them."""
     end: np.datetime64 = np.datetime64(request.end) if request.end else _END
     start: np.datetime64
     if request.start:
@@ -100,7 +129,7 @@ def _spanned(request: Request) -> np.ndarray:
     n = int((end - start).astype(int) * 86_400 // seconds(request.interval)) + 2
     if n > MOST:
         raise ConfigError(f"{n:,} bars of {request.interval} are too many: {MOST:,} is the most.", field="interval")
-    return _times(start, n, request.interval, end)
+    return start, end, n
 
 
 def _period_start(end: np.datetime64, request: Request) -> np.datetime64:
@@ -128,8 +157,9 @@ def _times(start: np.datetime64, n: int, interval: str, end: np.datetime64 | Non
     """Return at most `n` epoch seconds from the date `start`, before `end`."""
     size = int("".join(c for c in interval if c.isdigit()))
     if interval.endswith("mo"):
-        times = (start.astype("datetime64[M]") + np.arange(n) * size).astype("datetime64[D]")
-        times = times[times >= start]
+        month = start.astype("datetime64[M]")
+        months = month + (month < start) + np.arange(n) * size
+        times = months.astype("datetime64[D]")
     elif interval.endswith("wk"):
         monday = np.busday_offset(start, 0, roll="forward", weekmask="1000000")
         times = monday + np.arange(n) * 7 * size

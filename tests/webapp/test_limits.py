@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from simple_websocket import ConnectionClosed
 
+from engine.feeds import synthetic
 from tests.conftest import make_app, serving
 from tests.webapp.pages import Page, send, start
 from tests.wire import Wire
@@ -112,6 +113,13 @@ def test_a_run_of_too_many_bars_is_refused_at_the_field_to_change(folders, chang
     assert "more than this server plays in a run (100)" in told and "Choose a shorter period" in told
     assert send(client, {"symbol": "SYNTH:100"}).status_code == 303
     app.extensions["tapedeck"].store.database.close()
+
+
+def test_bars_that_would_be_too_many_are_not_made_up(client, monkeypatch):
+    monkeypatch.delattr(synthetic, "_walk")
+    years = {"symbol": "SYNTH", "interval": "1m", "period": "", "start_date": "2010-01-01", "end_date": "2018-01-01"}
+    assert client.get("/fragments/estimate", query_string=years).text.count("4,207,680 bars") == 1
+    assert "more than this server plays in a run" in Page(send(client, years)).errors()["start_date"]
 
 
 def test_a_form_too_large_is_told_what_to_do_and_one_that_fits_runs(folders):

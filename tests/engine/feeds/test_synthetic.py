@@ -44,6 +44,28 @@ def test_intraday_bars_run_around_the_clock(feeds):
     assert set(np.diff(feeds.load("SYNTH", "5m", "5d").time)) == {300}
 
 
+@pytest.mark.parametrize("interval", ["1m", "15m", "1h", "1d", "5d", "1wk", "1mo"])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        pytest.param({"period": "2y"}, id="period"),
+        pytest.param({"period": "max"}, id="all"),
+        pytest.param({"start": "2021-03-06", "end": "2023-02-11"}, id="dates"),
+        pytest.param({"start": "2021-03-06", "end": "2021-03-07"}, id="a day without trading"),
+    ],
+)
+@pytest.mark.parametrize("symbol", ["SYNTH", "SYNTH:40", "SYNTH:6000000"])
+def test_bars_are_counted_without_being_made(feeds, symbol, interval, wish):
+    def outcome(ask):
+        try:
+            return ask()
+        except (ConfigError, NoBars) as error:
+            return error.message
+
+    counted = outcome(lambda: feeds.count(symbol, interval, **wish))
+    assert counted == outcome(lambda: len(feeds.load(symbol, interval, **wish)))
+
+
 def test_dates_are_kept_and_the_end_left_out(feeds):
     bars = feeds.load("SYNTH", "1h", start="2030-01-01", end="2030-01-03")
     assert len(bars) == 48
