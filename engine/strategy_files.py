@@ -141,7 +141,7 @@ def in_words(error: BaseException, path: Path | None = None) -> str:
         return "MemoryError: the file needs more memory for its import than a strategy may have."
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
-    said = _said(error)
+    said = _said(error, path)
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     missing = error.name.partition(".")[0] if isinstance(error, ImportError) and error.name else ""
     if missing == "backtesting":
@@ -151,12 +151,15 @@ def in_words(error: BaseException, path: Path | None = None) -> str:
     return text
 
 
-def _said(error: BaseException) -> str:
-    """Return the error's own text: not all of an endless one, and none of one that cannot be read."""
+def _said(error: BaseException, path: Path | None) -> str:
+    """Return the error's own text: not all of an endless one, none of one that cannot be read, no folders in it."""
     try:
-        return str(error)[:1_000]
+        text = str(error)[:1_000]
     except BaseException:
         return ""
+    if isinstance(error, ImportError) and error.path:
+        text = text.replace(f" ({error.path})", "")
+    return text if path is None else text.replace(str(path), path.name)
 
 
 def digest_of(source: str) -> str:

@@ -184,7 +184,7 @@ class Host:
         room = self._size - sum(now < began + HUNG for s, (_, began) in self._turns.items() if not s.background)
         if room <= 0:
             return
-        rested = [session for session in self._resting if not session.full]
+        rested = [session for session in self._resting if session.wanted or not session.full]
         ready = [peer for peer in self._idle if peer.free]
         if ready:
             self._failed = 0

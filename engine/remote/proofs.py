@@ -150,7 +150,7 @@ def _value(value: Any) -> float | str | None:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("a text is none")
-    return value[: wire.TEXT].encode("utf-8", "replace").decode()
+    return wire.clean(value)
 
 
 def _whole(value: Any) -> int:

@@ -67,9 +67,17 @@ def read_answer(kind: type[T], message: bytes) -> T:
         Damaged: it is none.
     """
     try:
-        return read(kind, json.loads(message))
+        return read(kind, _cleaned(json.loads(message)))
     except (ValueError, TypeError, RecursionError) as error:
         raise wire.Damaged(f"not an answer: {error}") from error
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return wire.clean(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    return {wire.clean(name): _cleaned(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _paced(breathe: Callable[[], None]) -> Callable[[], None]:

@@ -182,6 +182,11 @@ def pack_error(error: BaseException, bar: int | None) -> list[bytes | memoryview
 # From the child: how it is read here.
 
 
+def clean(text: str) -> str:
+    """Return `text` as it can be shown and sent: not endless, without half characters."""
+    return text if text.isascii() and len(text) <= TEXT else text[:TEXT].encode("utf-8", "replace").decode()
+
+
 @dataclass(slots=True)
 class Start:
     """What is known of a run once `init` has run."""
@@ -254,10 +259,10 @@ def read_indicator(message: bytearray, bars: int) -> Indicator:
     )
     if values is None or not isinstance(about, dict):
         raise Damaged("an indicator is not as long as the bars")
-    texts = {name: str(about.get(name, ""))[:TEXT] for name in ("name", "pane", "style", "group")}
+    texts = {name: clean(str(about.get(name, ""))) for name in ("name", "pane", "style", "group")}
     color = about.get("color")
     return Indicator(
-        values=values, color=None if color is None else str(color)[:TEXT], plot=bool(about.get("plot")), **texts
+        values=values, color=None if color is None else clean(str(color)), plot=bool(about.get("plot")), **texts
     )
 
 
@@ -270,7 +275,8 @@ def read_start(message: bytearray, bars: int) -> Start:
         raise Damaged("the start is not one")
     if not all(isinstance(value, _PLAIN) for value in params.values()):
         raise Damaged("a parameter is not plain")
-    return Start(first, strategy[:TEXT], params)
+    plain_params = {clean(name): clean(one) if isinstance(one, str) else one for name, one in params.items()}
+    return Start(first, clean(strategy), plain_params)
 
 
 def block_bar(message: bytearray) -> int:
@@ -310,14 +316,14 @@ def read_error(message: bytearray) -> tuple[EngineError, int | None]:
     told = _json(message)
     if not isinstance(told, dict) or not isinstance(told.get("message"), str):
         raise Damaged("the error is none")
-    text, reached = told["message"][:TEXT], _whole(told.get("reached"))
+    text, reached = clean(told["message"]), _whole(told.get("reached"))
     if told.get("kind") == "config":
         field = told.get("field")
-        return ConfigError(text, field=field[:TEXT] if isinstance(field, str) else None), reached
+        return ConfigError(text, field=clean(field) if isinstance(field, str) else None), reached
     file = told.get("file")
     error = StrategyError(
         text,
-        file=file[:TEXT] if isinstance(file, str) else None,
+        file=clean(file) if isinstance(file, str) else None,
         line=_whole(told.get("line")),
         bar=_whole(told.get("bar")),
     )
@@ -370,5 +376,5 @@ def _is_row(kind: int, row: Any) -> bool:
         if len(_SEEN) < 4096:
             _SEEN[types] = texts
     for at in texts:  # a run has few of them, over and over
-        row[at] = sys.intern(row[at])
+        row[at] = sys.intern(clean(row[at]))
     return True

@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import sys
+import threading
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from engine.catalog import Catalog, Entry
 from engine.errors import ConfigError, EngineError, StrategyError
 from engine.feeds import Feeds
 from engine.playback import Playhead, play
-from engine.remote import Busy, Limits, Pool, wire
+from engine.remote import Busy, Limits, Pool, session, wire
 from engine.simulation import Simulation
 from engine.tape import ACTIVE, FILLED, LOG, PLACED, Tape
 from tests.build import random_bars
@@ -286,6 +287,19 @@ def test_a_million_bars_arrive_whole(pool):
     assert len([event for event in simulation.tape.events if event.kind == "placed"]) == 200
 
 
+def test_a_caller_that_waits_for_a_far_bar_gets_it_however_much_was_not_read(monkeypatch):
+    monkeypatch.setattr(session, "AHEAD", 10_000)
+    with Pool() as pool:
+        entry = written(
+            "import time; len(self.data) % 9 or self.buy(size=1); len(self.data) % 1000 or time.sleep(0.1)"
+        )  # of several turns
+        simulation = pool.simulation(random_bars(20_000), entry)
+        waiter = threading.Thread(target=simulation.advance, args=(20_000,), daemon=True)
+        waiter.start()
+        waiter.join(30)
+        assert simulation.done
+
+
 def test_a_tape_without_end_is_refused():
     limits = Limits(tape=200_000, indicators=100_000)
     with Pool(limits=limits) as pool:
@@ -423,3 +437,20 @@ def test_a_message_longer_than_any_may_be_is_refused_before_it_is_read():
 
     with pytest.raises(wire.Damaged):
         reader.feed(receive_into)
+
+
+HALF = "\ud800"  # of a character: what JSON can say, and UTF-8 cannot
+
+
+def test_texts_of_a_strategy_are_such_as_can_be_sent_and_shown():
+    long = "x" * (2 * wire.TEXT)
+    read = wire.read_block(block(rows=([*ORDER[:7], HALF, long], FILL, [long + HALF])), 10)
+    texts = [*read.rows[0][7:], *read.rows[2]]
+    assert texts == ["?", long[: wire.TEXT], long[: wire.TEXT]]
+    start = wire.read_start(
+        bytearray(json.dumps({"first_bar": 1, "strategy": HALF, "params": {"a": HALF}}).encode()), 10
+    )
+    assert (start.strategy, start.params) == ("?", {"a": "?"})
+    head = json.dumps({"name": HALF, "pane": "", "color": HALF, "style": "", "group": ""}).encode()
+    line = wire.read_indicator(bytearray(struct.pack("<I", len(head)) + head + bytes(80)), 10)
+    assert (line.name, line.color) == ("?", "?")

@@ -81,6 +81,19 @@ def test_text_of_strategies_and_files_is_escaped_on_every_page(hostile, client, 
         assert harmless(page), page[:3000]
 
 
+def test_half_a_character_from_a_strategy_harms_no_page(folders, client, ws_connect, services):
+    text = HOSTILE.replace('tag="=HYPERLINK(1)" + ', 'tag="\\ud800" + ').replace("name=", 'name="\\ud800" + ')
+    (folders["strategies"] / "hostile.py").write_text(text, encoding="utf-8")
+    run = start(client, {"strategy": "hostile"})
+    for extra in ({"frames": True}, {}):
+        wire = ws_connect({"action": "start_backtest", "run": run, "speed": "instant", **extra})
+        assert wire.until("error")[-1]["code"] == "strategy_error"
+        wire.close()
+    services.store.save_playhead(run, 15)
+    for part in ("", "/trades", "/trades.csv", "/run.json"):
+        assert client.get(f"/runs/{run}{part}").status_code == 200, part
+
+
 def test_an_exported_cell_is_no_formula(hostile, client, services):
     run = start(client, {"strategy": "hostile"})
     services.store.save_playhead(run, 15)
