@@ -70,7 +70,7 @@ class Player:
         self._sort, self._list = "time", panels.LISTS[0]
         self._badge = proofs.Badge(self.services, self.stored, time.monotonic()) if start.frames else None
         self._refusals = 0
-        self._waits = (-1, 0.0, 0.0)  # bars there are, since when it has not been more, and when that was told
+        self._waits = (-1, 0.0, 0.0)  # bars there are, since when we wait for more, and when that was told
         self._last: Move | None = None  # made by the pacer, not yet followed
 
     def run(self) -> None:
@@ -217,10 +217,10 @@ class Player:
             elif wait > 0:
                 time.sleep(wait)
                 heard = self._hear(0)
-            if deadline is not None and time.monotonic() >= deadline:
-                return
             if not heard:
                 self._do_duties()
+            if deadline is not None and time.monotonic() >= deadline:
+                return
 
     def _hear(self, wait: float) -> bool:
         """Obey the messages that come within `wait` seconds and those behind them; say whether there were any."""
@@ -264,16 +264,18 @@ class Player:
         return None if self.channel.behind else self._deck.due()
 
     def _tell_slow(self, now: float) -> None:
-        """Say that the next bar is long in coming: until then nothing else would tell the page."""
+        """Say that the next bar, or the end of a journey, is long in coming: until then nothing else would be said."""
         head, reached = self.head, self.simulation.bar
         bars, since, told = self._waits
         wanted = head.travelling or (head.playing and head.bar >= reached)
-        if reached != bars or not wanted or self._deck.over:
+        if not wanted or self._deck.over or (reached != bars and not head.travelling):
             self._waits = (reached, now, now)
         elif now - told >= SLOW:
-            self._waits = (bars, since, now)
-            waiting = {"bar": bars + 1, "seconds": round(now - since, 1)}
-            self._send(protocol.state(head, self.windows.bucket) | {"waiting": waiting})
+            self._waits = (reached, since, now)
+            more: dict[str, Any] = {"waiting": {"bar": reached + 1, "seconds": round(now - since, 1)}}
+            if head.travelling:
+                more["seeking"] = head.destination(self.tape, len(self.tape.bars))
+            self._send(protocol.state(head, self.windows.bucket) | more)
 
     def _tell_proof(self, now: float) -> None:
         """Send what is new of the look-ahead proof about the bars that were played."""

@@ -8,7 +8,7 @@ import queue
 import pytest
 from wsproto.events import TextMessage
 
-from tests.webapp.streaming import BARS, of, paused, start, told
+from tests.webapp.streaming import BARS, CONFIG, of, paused, start, told
 from tests.wire import PATIENCE
 from webapp import player
 
@@ -176,6 +176,35 @@ def test_a_silent_stream_sends_a_heartbeat(ws_connect, monkeypatch):
     monkeypatch.setattr(player, "QUIET", 0.05)
     wire = paused(ws_connect)
     assert wire.until("heartbeat")[-1] == {"type": "heartbeat", "bar_number": 0}
+
+
+SLOW = "import time\nfrom engine import Strategy\nclass Slow(Strategy):\n  def next(self):\n    time.sleep(0.02)\n"
+
+
+@pytest.mark.parametrize("way", ["a seek", "a resumption"])
+def test_a_long_journey_is_no_silence(ws_connect, folders, monkeypatch, way):
+    monkeypatch.setattr(player, "SILENCE", 0.2)
+    (folders["strategies"] / "slow.py").write_text(SLOW)
+    wire = ws_connect(start(strategy="slow") | {"paused": True, "hold": True})
+    run = wire.until("metadata")[-1]["run"]
+    if way == "a seek":
+        messages = told(wire, action="seek", bar=100)[1]
+    else:
+        wire.close()
+        messages = ws_connect({"action": "start_backtest", "run": run, "from_bar": 100}).until("candle")
+    assert len(of(messages, "heartbeat")) >= 3
+
+
+def test_a_page_is_told_how_far_a_long_journey_has_come(ws_connect, folders, monkeypatch):
+    monkeypatch.setattr(player, "SLOW", 0.2)
+    (folders["strategies"] / "slow.py").write_text(SLOW)
+    wire = paused(ws_connect, frames=True, config=CONFIG | {"strategy": "slow"})
+    wire.send({"action": "seek", "bar": 100})
+    told = [message for message in of(wire.until("frame"), "state") if "waiting" in message]
+    bars = [message["waiting"]["bar"] for message in told]
+    assert len(bars) >= 3 and bars == sorted(set(bars)) and bars[-1] <= 100
+    assert {message["seeking"] for message in told} == {100}
+    assert told[-1]["waiting"]["seconds"] > told[0]["waiting"]["seconds"]
 
 
 @pytest.mark.parametrize("speed", [1, 4, 100])
