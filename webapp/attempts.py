@@ -100,9 +100,11 @@ def _pause(wrong: int) -> float:
 
 
 def _network(address: str) -> str:
-    """Return whose `address` it is: of IPv6 a household has a /64."""
+    """Return whose `address` it is: of IPv6 a household has a /64; a socket of both kinds shows IPv4 as IPv6."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
+    if isinstance(ip, ipaddress.IPv6Address) and not ip.ipv4_mapped:
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(getattr(ip, "ipv4_mapped", None) or ip)

@@ -76,8 +76,12 @@ class Inbox(list[Any]):
         now = self._clock()
         fast = len(self._times) == RATE[0] and now - self._times[0] < RATE[1]
         self._times.append(now)
-        if self.flooded or fast or len(self) >= WAITING or sum(map(len, self)) + len(message) > 4 * MESSAGE:
+        if self.flooded:
+            return
+        if fast or len(self) >= WAITING or sum(map(len, self)) + len(message) > 4 * MESSAGE:
             self.flooded = True
+            if not self:
+                self.wake()  # the reader, who has taken all others, is to look
         else:
             super().append(message)
 
@@ -263,10 +267,13 @@ def check_handshake(environ: dict[str, Any], origin_allowed: bool) -> None:
         raise Upgrade
     if not _good_key(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")):
         raise BadRequest("The request has no valid Sec-WebSocket-Key.")
+    if not (environ.get("HTTP_CONNECTION", "") + environ.get("HTTP_UPGRADE", "")).isascii():
+        raise BadRequest("The request's headers are not ASCII.")
     if not origin_allowed:
         raise Forbidden("This socket may only be opened by Tapedeck's own pages, or on this machine.")
     # Deflate would cost most of the streams that a server can hold, and open the door to bombs.
     environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    environ.pop("HTTP_SEC_WEBSOCKET_PROTOCOL", None)  # none is spoken; the library stumbles over one that is not ASCII
     for key in _KEYS:
         if key in environ:
             environ[key] = Line(environ[key])
@@ -275,7 +282,8 @@ def check_handshake(environ: dict[str, Any], origin_allowed: bool) -> None:
 def is_loopback(address: str | None) -> bool:
     """Say whether `address` is this machine."""
     try:
-        return ipaddress.ip_address(address or "").is_loopback
+        ip = ipaddress.ip_address(address or "")
+        return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
     except ValueError:
         return False
 

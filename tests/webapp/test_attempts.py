@@ -74,6 +74,14 @@ def test_addresses_of_one_ipv6_network_are_one(attempts, clock):
     assert len(clock.naps) == 1
 
 
+def test_ipv4_addresses_behind_a_socket_of_both_kinds_are_not_one(attempts, clock):
+    guess(attempts, FREE + 1, "::ffff:10.0.0.1")
+    guess(attempts, 1, "10.0.0.1")
+    assert len(clock.naps) == 2
+    guess(attempts, 1, "::ffff:10.0.0.2")
+    assert len(clock.naps) == 2
+
+
 def test_an_address_that_was_quiet_for_long_starts_afresh(attempts, clock):
     guess(attempts, FREE + 3)
     clock.now += FORGOTTEN + LONGEST + 1

@@ -321,6 +321,26 @@ def test_a_flood_is_noticed_and_costs_bounded_memory(serve):
     assert seen == [sockets.WAITING]
 
 
+def test_messages_too_many_that_come_one_at_a_time_are_noticed_by_a_handler_that_waits(serve, monkeypatch):
+    monkeypatch.setattr(sockets, "RATE", (20, 60.0))
+    heard = []
+
+    def listen(channel: Channel) -> None:
+        while not channel.flooded:
+            heard.append(channel.receive(None))
+            channel.send(b"heard")
+        raise Ended(sockets.POLICY, "Too many messages.")
+
+    client = Client(serve(listen))
+    with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+        while len(heard) < 30:
+            client.send("x")
+            assert client.receive(timeout=PATIENCE) == "heard"
+        pytest.fail("nobody noticed")
+    assert closed.value.reason == 1008
+    assert heard == ["x"] * 20 + [""]
+
+
 def test_drain_wakes_every_handler_and_ends_those_that_do_not_listen(serve, monkeypatch):
     board = sockets.Switchboard()
     woken, deaf = threading.Event(), threading.Event()
@@ -398,6 +418,8 @@ def test_a_switchboard_admits_no_more_of_one_address_than_another_can_spare():
             {"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=x"}, ("GET", "1.1"), 101,
             id="a bad parameter of deflate is not looked at",
         ),
+        pytest.param({"Sec-WebSocket-Protocol": "é"}, ("GET", "1.1"), 101, id="a protocol that is not ASCII"),
+        pytest.param({"Connection": "Upgrade, é"}, ("GET", "1.1"), 400, id="a connection that is not ASCII"),
     ],
 )  # fmt: skip
 def test_a_handshake_is_checked_while_http_can_still_be_spoken(serve, caplog, changes, start, status):
@@ -408,6 +430,9 @@ def test_a_handshake_is_checked_while_http_can_still_be_spoken(serve, caplog, ch
     assert b"permessage-deflate" not in answer
 
 
-@pytest.mark.parametrize(("address", "yes"), [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), (None, False)])
+@pytest.mark.parametrize(
+    ("address", "yes"),
+    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", False), (None, False)],
+)
 def test_is_loopback(address, yes):
     assert sockets.is_loopback(address) is yes
