@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
 
 from engine.errors import EngineError
 
@@ -38,7 +40,16 @@ MOUNTS = Path("/proc/self/mounts")  # Linux
 _WAL = 16 * 1024**2  # bytes of SQLite's log that are kept once they were copied into the database
 _CACHE = 256  # KiB of pages that each connection keeps; the system keeps them too, and once for all
 _KEPT = 5  # connections of a process that stay open
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+# What a server may be silent before a connection to it counts as lost: nobody waits minutes for one that is gone.
+_LINE = {
+    "connect_timeout": 5,  # s
+    "tcp_user_timeout": 10_000,  # ms
+    "keepalives_idle": 10,  # s, as are these
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+}
+_PATIENCE = 60_000  # ms for a statement of PostgreSQL's, and for the lock of a migration
 _UNWRITABLE = ("unable to open", "readonly", "read-only", "permission", "denied", "not a directory", "file exists")
 
 log = logging.getLogger(__name__)
@@ -80,6 +91,8 @@ class Database:
         """Bring the tables up to date. Processes that start together take turns, and one of them does the work."""
         with _in_words(), self._connect().begin() as connection:
             if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SET LOCAL lock_timeout = {_PATIENCE}"))
+                connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a big database it may take long
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             migrate(connection)
         self._migrated = True
@@ -123,7 +136,11 @@ class Database:
 
     def _make(self) -> Engine:
         if self.url.get_backend_name() != "sqlite":
-            return create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=10)
+            limits = {name: value for name, value in _LINE.items() if name not in self.url.query}
+            pool: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 10}
+            engine = create_engine(self.url, connect_args=limits, **pool)
+            event.listen(engine, "connect", partial(_set_up_postgres, lock_timeout=self.lock_timeout))
+            return engine
         if self.url.database:
             folder = Path(self.url.database).absolute().parent
             folder.mkdir(parents=True, exist_ok=True)
@@ -167,6 +184,13 @@ def _set_up_sqlite(connection: Any, record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
+def _set_up_postgres(connection: Any, record: Any, *, lock_timeout: float) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {round(1000 * lock_timeout)}")
+        cursor.execute(f"SET statement_timeout = {_PATIENCE}")
+    connection.commit()
+
+
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once when a transaction is going to write.
 
@@ -181,7 +205,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, OSError) as error:
+    except (OperationalError, InterfaceError, NoneFree, OSError) as error:
         raise StoreError(_explain(error)) from error
     except DBAPIError as error:
         if "malformed" in str(error.orig) or "not a database" in str(error.orig):
@@ -192,8 +216,10 @@ def _in_words() -> Iterator[None]:
 def _explain(error: Exception) -> str:
     """Say what is wrong without the path or the address; the log has those."""
     what = str(getattr(error, "orig", None) or error).lower()
-    if "locked" in what or "busy" in what:
+    if isinstance(error, NoneFree) or any(words in what for words in ("locked", "busy", "lock timeout")):
         return "The database is busy: another process is writing to it. Try again in a few seconds."
+    if "statement timeout" in what:
+        return "The database did not answer in time. Look at how busy it is, then try again."
     if "full" in what or "no space" in what:
         return "There is no space to store the run. Free some disk space on the server and try again."
     if "malformed" in what or "not a database" in what:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -239,6 +240,14 @@ def test_a_locked_database_is_told_and_nothing_is_lost(path, sqlite, entry):
     assert len(store.runs()) == 2
 
 
+def test_a_database_whose_connections_are_all_in_use_is_told(sqlite, entry, monkeypatch):
+    monkeypatch.setattr(sqlite.database._connect().pool, "_timeout", 0.01)
+    with contextlib.ExitStack() as held, pytest.raises(StoreError, match=r"busy.*Try again"):
+        for _ in range(100):
+            held.enter_context(sqlite.database.read())
+    assert sqlite.create_run(CONFIG, build.random_bars(5), entry).status == "ready"
+
+
 def test_a_full_disk_is_told_and_no_half_run_stays(sqlite, entry):
     store = sqlite
     store.create_run(CONFIG, build.random_bars(5), entry)
@@ -344,3 +353,13 @@ def test_a_database_server_that_dies_and_comes_back_has_lost_nothing(postgres, e
             postgres.start()
         assert store.run(run.id).results == {"metrics": {"pnl": 1.0}}
         assert len(store.runs()) == 1
+
+
+def test_a_table_that_somebody_keeps_locked_is_told_in_time(postgres, entry):
+    url = settings.database_url(settings.DEFAULTS | {"DATABASE_URL": postgres.make_database()})
+    with closing(url) as store, closing(url) as holder:
+        with holder.database.write() as connection:
+            connection.exec_driver_sql("LOCK TABLE runs")
+            with pytest.raises(StoreError, match=r"busy.*Try again"):
+                store.create_run(CONFIG, build.random_bars(5), entry)
+        assert store.create_run(CONFIG, build.random_bars(5), entry).status == "ready"
