@@ -21,12 +21,18 @@ COLLECT = 10  # s between two full collections at least
 SHARE = 0.001  # of the time that they may take at most
 SELDOM = 300  # s between two at most, also after one that was held up: by swap, by a process that was stopped
 READY = 64  # threads of a worker that are there before the first visitor
-HEAD = 8  # s for a client to send more of a request
+SILENT = 8  # s in which a client must send more of its request
+STUCK = 20  # s in which it must take more of the answer
+WHOLE = 20, 120  # s for a request to come whole: without a body, and with one (its handling included)
 
-_ARENA_MAX = -8  # of glibc's malloc.h
+# Of glibc's malloc.h: what it is to do, and not find out by itself. Threads take turns here anyway; by default their
+# memory lies in up to eight arenas a core, mostly holes. And after the first big block (a message, a column of a run)
+# it would put such blocks between the small ones, up to 32 MB each, where they leave holes too.
+_MALLOC = {-8: 2, -3: 131_072, -1: 131_072}  # M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD in bytes
 # What takes a second to load. The master does it once: a worker that dies is back in a third of the time.
 _AHEAD = ("alembic.command", "flask_sock", "flask_wtf", "orjson", "pandas", "pyarrow.parquet", "sqlalchemy", "talib")
 _shared = None  # the folder that was made for /metrics
+_coming = {}  # requests that are being read: thread -> until when, and the connection
 
 bind = f"{os.environ.get('TAPEDECK_HOST', '127.0.0.1')}:{os.environ.get('TAPEDECK_PORT', '8000')}"
 worker_class = "gthread"
@@ -37,6 +43,7 @@ timeout = 60
 graceful_timeout = 5
 keepalive = 5
 control_socket_disable = True
+sendfile = False  # it would wait for ever for a client that takes nothing
 accesslog = os.environ.get("TAPEDECK_ACCESS_LOG") or None
 
 # Arrow's own allocator keeps 2 MB for each thread that ever read a table.
@@ -76,14 +83,23 @@ def child_exit(server, worker):
 
 
 def post_fork(server, worker):
-    """Give clients that send half a request no thread for longer than HEAD seconds; keep memory together."""
+    """Give clients that send half a request, or take no answer, no thread for long; keep memory together."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc's malloc can be told
-        # Threads take turns here anyway; by default their memory lies in up to eight arenas a core, mostly holes.
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
+        for parameter, value in _MALLOC.items():
+            ctypes.CDLL(None).mallopt(parameter, value)
     for listener in worker.sockets:
         # accepted sockets inherit it; a stream sets its own
         with contextlib.suppress(OSError, AttributeError):
-            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", HEAD, 0))
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENT, 0))
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", STUCK, 0))
+
+
+def pre_request(worker, req):
+    """Wait no longer for a request that has come; a body is still to be read."""
+    if req.method in ("GET", "HEAD"):
+        _coming.pop(threading.get_ident(), None)
+    elif known := _coming.get(threading.get_ident()):
+        _coming[threading.get_ident()] = time.monotonic() + WHOLE[1], known[1]
 
 
 def post_worker_init(worker):
@@ -97,7 +113,8 @@ def post_worker_init(worker):
     gc.collect()
     gc.freeze()  # what is loaded stays: looking through all of it again took 0.1 s, with every stream waiting
     _start_threads(worker.tpool, min(READY, worker.cfg.threads))
-    worker.log.error_log.addFilter(_tell_half_requests_shortly)
+    worker.log.error_log.addFilter(_tell_silence_shortly)
+    _limit_requests(worker)
     _close_beside_the_accept_loop()
     threading.Thread(target=_collect, name="collect", daemon=True).start()
     threading.Thread(target=_drain_when_stopped, args=(worker,), name="drain", daemon=True).start()
@@ -112,11 +129,35 @@ def _is_local(address):
     return address[0] == "localhost"
 
 
-def _tell_half_requests_shortly(record):
-    """Say in a line what would be a traceback: that a client did not send its request in time."""
-    if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
-        record.msg, record.args, record.exc_info = f"A request did not come whole: {HEAD} s of silence.", (), None
+def _tell_silence_shortly(record):
+    """Say in a line what would be a traceback: that a client sent or took nothing for too long."""
+    if record.exc_info and isinstance(record.exc_info[1], BlockingIOError | TimeoutError):
+        text = f"A client sent nothing for {SILENT} s in the middle of a request, or took no answer for {STUCK} s."
+        record.msg, record.args, record.exc_info = text, (), None
     return True
+
+
+def _limit_requests(worker):
+    """End connections whose request comes in so small pieces that it is never silent, and never whole."""
+    handle = worker.handle
+
+    def limited(connection):
+        _coming[threading.get_ident()] = time.monotonic() + WHOLE[0], connection
+        try:
+            return handle(connection)
+        finally:
+            _coming.pop(threading.get_ident(), None)
+
+    def watch():
+        while True:
+            time.sleep(1)
+            for until, connection in list(_coming.values()):
+                if time.monotonic() > until:
+                    with contextlib.suppress(OSError):
+                        connection.sock.shutdown(socket.SHUT_RDWR)
+
+    worker.handle = limited
+    threading.Thread(target=watch, name="requests", daemon=True).start()
 
 
 def _close_beside_the_accept_loop():

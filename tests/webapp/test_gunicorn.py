@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
@@ -168,7 +169,31 @@ def test_half_a_request_holds_its_thread_for_seconds_only(folders):
     for raw in halves:
         raw.close()
     server.stop()
-    assert any("did not come whole" in line for line in server.log)
+    assert any("in the middle of a request" in line for line in server.log)
+    assert "Traceback" not in "\n".join(server.log)
+
+
+def test_a_request_in_drops_and_an_answer_that_nobody_takes_hold_no_thread_for_ever(folders):
+    server = Gunicorn(folders, "--threads", "2")
+    host, port = server.url.removeprefix("http://").split(":")
+    drops, deaf = (socket.create_connection((host, int(port))) for _ in range(2))
+    deaf.sendall(b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2_000)
+    drops.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+    drops.settimeout(2)
+    began = time.monotonic()
+    with contextlib.suppress(OSError):
+        while time.monotonic() - began < 2 * PATIENCE:
+            drops.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                if not drops.recv(1):
+                    break
+    assert time.monotonic() - began < PATIENCE
+    for _ in range(3):  # with no more threads than there were clients
+        with urlopen(server.url + "/healthz", timeout=PATIENCE) as answer:
+            assert answer.status == 200
+    drops.close()
+    deaf.close()
+    server.stop()
     assert "Traceback" not in "\n".join(server.log)
 
 
