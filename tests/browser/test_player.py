@@ -287,6 +287,15 @@ def test_a_click_on_a_trade_takes_the_playhead_to_it_and_keeps_the_zoom(deck: De
     assert span["to"] - span["from"] == pytest.approx(before["to"] - before["from"])
 
 
+def test_the_axis_of_the_equity_pane_rounds_as_the_legend_does(deck: Deck):
+    deck.paused(5)
+    label = """(value) => {
+      const [equity] = window.tapedeckChart.panes.at(-1).series;
+      return (equity.series ?? equity).priceFormatter().format(value);
+    }"""
+    assert [deck.page.evaluate(label, value) for value in (11_729.67, 11_729.4)] == ["11730", "11729"]
+
+
 def test_a_click_on_the_equity_pane_takes_the_playhead_there(deck: Deck):
     deck.open()
     deck.finish()

@@ -183,8 +183,10 @@ export class Chart {
     const priceFormat = { type: "price", precision: decimals, minMove: 10 ** -decimals };
     this.candles.applyOptions({ priceFormat });
     this.indicators.forEach((series) => series.applyOptions({ priceFormat }));
-    const money = this.balance >= 1000 ? 0 : 2;
-    [this.equity, this.held].forEach((series) => series.applyOptions({ priceFormat: { type: "price", precision: money, minMove: 10 ** -money } }));
+    const digits = this.balance >= 1000 ? 0 : 2;
+    // The library's own format cuts whole numbers off; the legend beside it rounds.
+    const money = { type: "custom", minMove: 10 ** -digits, formatter: (value) => value.toFixed(digits) };
+    [this.equity, this.held].forEach((series) => series.applyOptions({ priceFormat: money }));
   }
 
   setAll(data) {
