@@ -26,10 +26,12 @@ _MOST_ROWS = 10_000_000
 _AT_HAND = 200_000  # bars of files that were read last and are kept for the next run
 _PIECE = 1 << 20  # bytes
 _MOST_COLUMNS = 1_000  # of a file, used or not
+_MOST_GROUPS = 100_000  # of rows in Parquet: some write one for each day
 _LONGEST_TEXT = 100  # bytes of a time that is written out
 _SAMPLES = Path(__file__).parent.parent / "samples"
 _INDICES = {"^GSPC": "GSPC", "^IXIC": "IXIC"}  # "^" is awkward in shells and archives, so these files go without
-_WANTED = frozenset({"datetime", "date", "timestamp", "time", "open", "high", "low", "close", "volume", "adj close"})
+_TIMES = ("datetime", "date", "timestamp", "time")  # the first of these that a file has is the time
+_WANTED = frozenset({*_TIMES, "open", "high", "low", "close", "volume", "adj close"})
 _UNNAMED = frozenset({"", "unnamed: 0", "__index_level_0__", "index"})  # what pandas calls an index without a name
 
 
@@ -198,33 +200,47 @@ def _parquet(path: Path) -> pd.DataFrame:
     try:
         with parquet.ParquetFile(path) as file:
             about = file.metadata
-            if max(about.num_columns, about.num_row_groups) > _MOST_COLUMNS:
-                raise BadBars(f"{path.name} has more than {_MOST_COLUMNS:,} columns or row groups.", field="symbol")
+            if about.num_columns > _MOST_COLUMNS or about.num_row_groups > _MOST_GROUPS:
+                most = f"{_MOST_COLUMNS:,} columns or {_MOST_GROUPS:,} row groups"
+                raise BadBars(f"{path.name} has more than {most}.", field="symbol")
             unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
             if unpacked > _MOST_BYTES or about.num_rows > _MOST_ROWS:
                 raise BadBars(f"{path.name} unpacks to {unpacked / 1e6:,.0f} MB and {about.num_rows:,} rows: too many.")
-            columns = [one for one in file.schema_arrow if _is_wanted(one.name)]
-        texts = [one.name for one in columns if _is_text(one, path)]
+            columns = _columns(file.schema_arrow, path)
+        texts = [name for name, kind in columns.items() if _is_text(kind, name, path)]
         # The file may hold one text for all rows; so does this table, until it is known how long that is.
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
-            table = file.read(columns=[one.name for one in columns])
+            table = file.read(columns=list(columns))
     except pa.ArrowException as error:
         raise _unreadable(path, error) from error
     for name in texts:
         _check_texts(table[name], name, path)
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.large_string()))
     return _indexed(table.replace_schema_metadata(None).to_pandas(), path)
 
 
-def _is_text(column: Any, path: Path) -> bool:
+def _columns(schema: Any, path: Path) -> dict[str, Any]:
+    """Return the names and types of the columns to read."""
+    found = [one for one in schema if _is_wanted(one.name)]
+    if any(_plain(one.name) in _TIMES for one in found):  # an index without a name is not the time then
+        found = [one for one in found if _plain(one.name) not in _UNNAMED]
+    columns = {one.name: one.type for one in found}
+    if len(columns) < len(found):
+        raise BadBars(f"{path.name} has two columns of the same name. Take one of them out.", field="symbol")
+    return columns
+
+
+def _is_text(kind: Any, name: str, path: Path) -> bool:
     """Say whether a column holds texts; plain numbers and times are the other things that it may hold."""
     from pyarrow import types
 
-    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
-    if types.is_string(kind) or types.is_large_string(kind):
+    kind = getattr(kind, "storage_type", kind)  # a period of pandas is a number
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return True
     if types.is_primitive(kind) or types.is_decimal(kind) or types.is_null(kind):
         return False
-    raise BadBars(f"{path.name}: the column {column.name} holds {kind}, not numbers or times.", field="symbol")
+    raise BadBars(f"{path.name}: the column {name} holds {kind}, not numbers or times.", field="symbol")
 
 
 def _check_texts(column: Any, name: str, path: Path) -> None:
@@ -238,20 +254,24 @@ def _check_texts(column: Any, name: str, path: Path) -> None:
 
 
 def _is_wanted(name: Any) -> bool:
-    return str(name).strip().lower() in _WANTED | _UNNAMED
+    return _plain(name) in _WANTED | _UNNAMED
+
+
+def _plain(name: Any) -> str:
+    return str(name).strip().lower()
 
 
 def _indexed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Move the column of times into the index; what is left must be bars."""
     if len(frame) > _MOST_ROWS:
         raise BadBars(f"{path.name} has more than {_MOST_ROWS:,} rows.", field="symbol")
-    named = {str(name).strip().lower(): name for name in frame.columns}
-    order = [*("datetime", "date", "timestamp", "time"), *sorted(_UNNAMED)]
+    named = {_plain(name): name for name in frame.columns}
+    order = [*_TIMES, *sorted(_UNNAMED)]
     column = next((named[name] for name in order if name in named), None)
     if column is None:
         raise BadBars(f"{path.name} has no column Date, Datetime, Timestamp or Time.", field="symbol")
     frame = frame.set_index(column)
-    return frame.drop(columns=[name for name in frame.columns if str(name).strip().lower() in _UNNAMED])
+    return frame.drop(columns=[name for name in frame.columns if _plain(name) in _UNNAMED])
 
 
 def _newest_first(frame: pd.DataFrame) -> bool:

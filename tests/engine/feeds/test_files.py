@@ -232,17 +232,43 @@ def test_parquet_that_would_grow_in_memory_is_refused(feeds, data, columns, word
     assert pa.total_allocated_bytes() - before < 1_000_000
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.date32()])
-def test_days_in_parquet_may_be_texts_or_dates(feeds, data, kind):
-    frame = pd.read_csv(io.StringIO(CLEAN))
-    days = (
-        pa.array(frame["Date"]).cast(kind)
-        if not pa.types.is_dictionary(kind)
-        else pa.array(frame["Date"]).dictionary_encode()
-    )
-    table = pa.Table.from_pandas(frame.drop(columns="Date")).append_column("Date", days)
+@pytest.mark.parametrize("first", ["oldest", "newest"])
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view", "dictionary", "date32", "period"])
+def test_days_in_parquet_may_be_texts_dates_or_periods(feeds, data, kind, first):
+    frame = pd.read_csv(io.StringIO(CLEAN))[:: 1 if first == "oldest" else -1]
+    days = pa.array(frame["Date"].tolist())
+    if kind == "dictionary":
+        days = days.dictionary_encode()
+    elif kind == "period":
+        days = pa.array(pd.PeriodIndex(frame["Date"], freq="D"))
+    else:
+        days = days.cast(getattr(pa, kind)())
+    table = pa.Table.from_pandas(frame.drop(columns="Date"), preserve_index=False).append_column("Date", days)
     parquet.write_table(table, data / "MINE-1d.parquet")
+    assert feeds.load("MINE", "1d", "max").volume.tolist() == list(range(1, 31))
+
+
+def test_parquet_that_was_written_a_day_at_a_time_is_read(feeds, data):
+    table = pa.Table.from_pandas(pd.read_csv(io.StringIO(CLEAN)), preserve_index=False)
+    with parquet.ParquetWriter(data / "MINE-1d.parquet", table.schema) as writer:
+        for row in range(30):
+            writer.write_table(table.slice(row, 1))
+        for _ in range(1_200):
+            writer.write_table(table.slice(0, 0))
     assert len(feeds.load("MINE", "1d", "max")) == 30
+
+
+def test_a_column_called_index_beside_the_dates_is_left_alone(feeds, data):
+    frame = pd.read_csv(io.StringIO(CLEAN)).assign(Index=[["S&P"]] * 30)
+    parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), data / "MINE-1d.parquet")
+    assert len(feeds.load("MINE", "1d", "max")) == 30
+
+
+def test_two_columns_of_one_name_in_parquet_are_told(feeds, data):
+    columns = [pa.array(["2024-01-01"]), pa.array(["2024-01-01"]), pa.array([1.0])]
+    parquet.write_table(pa.Table.from_arrays(columns, names=["Date", "Date", "Open"]), data / "MINE-1d.parquet")
+    with pytest.raises(BadBars, match="has two columns of the same name"):
+        feeds.load("MINE", "1d", "max")
 
 
 @pytest.mark.parametrize("name", ["MINE-1d.csv", "MINE-1d.csv.gz", "MINE-1d.parquet"])
