@@ -70,7 +70,8 @@ class Player:
         self._sort, self._list = "time", panels.LISTS[0]
         self._badge = proofs.Badge(self.services, self.stored, time.monotonic()) if start.frames else None
         self._refusals = 0
-        self._waits = (-1, 0.0, 0.0)  # bars there are, since when we wait for more, and when that was told
+        now = time.monotonic()
+        self._waits = (-1, now, now)  # bars there are, since when we wait for more, and when that was told
         self._last: Move | None = None  # made by the pacer, not yet followed
 
     def run(self) -> None:
@@ -275,6 +276,7 @@ class Player:
             more: dict[str, Any] = {"waiting": {"bar": reached + 1, "seconds": round(now - since, 1)}}
             if head.travelling:
                 more["seeking"] = head.destination(self.tape, len(self.tape.bars))
+                self._owes_state = True  # the page goes by it that the way has ended
             self._send(protocol.state(head, self.windows.bucket) | more)
 
     def _tell_proof(self, now: float) -> None:

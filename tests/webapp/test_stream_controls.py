@@ -207,6 +207,23 @@ def test_a_page_is_told_how_far_a_long_journey_has_come(ws_connect, folders, mon
     assert told[-1]["waiting"]["seconds"] > told[0]["waiting"]["seconds"]
 
 
+def test_a_page_that_comes_back_is_told_of_a_wait_only_when_there_is_one(ws_connect, folders, monkeypatch):
+    (folders["strategies"] / "slow.py").write_text(SLOW)
+    wire = ws_connect(start(strategy="slow") | {"frames": True, "paused": True})
+    run = wire.until("metadata")[-1]["run"]
+    again = {"action": "start_backtest", "run": run, "from_bar": 100, "window": True, "frames": True, "paused": True}
+    wire.close()
+    for slow, waits in ((60.0, False), (0.2, True)):
+        monkeypatch.setattr(player, "SLOW", slow)
+        wire = ws_connect(again)
+        states = of(wire.until("frame"), "state")
+        assert any("waiting" in state for state in states) is waits
+        if waits:
+            assert all(state["waiting"]["seconds"] < 60 for state in states if "waiting" in state)
+            assert "seeking" not in wire.until("state")[-1]  # or the page would go on waiting
+        wire.close()
+
+
 @pytest.mark.parametrize("speed", [1, 4, 100])
 def test_a_control_is_obeyed_in_the_middle_of_paced_play(ws_connect, speed):
     wire = ws_connect(start(symbol="SYNTH:3000", interval="1m", period="max", speed=speed) | {"hold": True})
