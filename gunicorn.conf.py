@@ -44,13 +44,13 @@ graceful_timeout = 5
 keepalive = 5
 control_socket_disable = True
 sendfile = False  # it would wait for ever for a client that takes nothing
+# What proxies say is believed as far as TAPEDECK_PROXIES goes, which is not for gunicorn to judge.
+forwarded_allow_ips = ""
+secure_scheme_headers = {}
 accesslog = os.environ.get("TAPEDECK_ACCESS_LOG") or None
 
 # Arrow's own allocator keeps 2 MB for each thread that ever read a table.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-
-# Pages need threads too: streams beyond this are sent away with 1013.
-os.environ.setdefault("TAPEDECK_MAX_STREAMS", str(max(1, threads - 16)))
 
 
 def on_starting(server):
@@ -61,6 +61,8 @@ def on_starting(server):
             f"Tapedeck does not serve {host} without a password: whoever reaches it can run strategies.\n"
             "Set TAPEDECK_PASSWORD, or bind to 127.0.0.1 for this machine alone."
         )
+    # Pages need threads too: streams beyond this are sent away with 1013. A command line may change the threads.
+    os.environ.setdefault("TAPEDECK_MAX_STREAMS", str(max(1, server.cfg.threads - 16)))
     global _shared
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         _shared = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tapedeck-metrics-")

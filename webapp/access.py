@@ -31,6 +31,12 @@ ALONE = (
 )
 
 
+PROXIED = (
+    "This request came through a proxy, so that Tapedeck cannot tell who sent it. "
+    "Start it with the number of proxies in TAPEDECK_PROXIES, and with a password in TAPEDECK_PASSWORD."
+)
+_FROM = ("X-Forwarded-For", "Forwarded", "X-Real-IP")  # how proxies tell whom they speak for
+
 log = logging.getLogger(__name__)
 
 
@@ -77,9 +83,11 @@ def check() -> ResponseReturnValue | None:
         return None
     known = logins()
     if known is None:
-        if is_loopback(request.remote_addr):
-            return None
-        raise Forbidden(ALONE)
+        if not is_loopback(request.remote_addr):
+            raise Forbidden(ALONE)
+        if not int(current_app.config["PROXIES"]) and any(name in request.headers for name in _FROM):
+            raise Forbidden(PROXIED)  # the proxy is on this machine; whoever speaks through it may be anywhere
+        return None
     if bears_password(known):
         g.bearer = True
         return None

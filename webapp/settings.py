@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "STREAMS_PER_ADDRESS": 100,  # streams that a process plays to one address at once; 0: no limit
     "MAX_BARS": 2_000_000,  # bars in a run
     "MAX_QUEUE": 1000,  # runs that may wait in a process to be simulated
-    "LOCK_TIMEOUT": 5.0,  # seconds to wait for another writer of the database
+    "LOCK_TIMEOUT": 5.0,  # seconds to wait for another writer of the database, or for a lock of PostgreSQL
     "ISOLATION": "process",  # where strategies run: in a process of their own, or "none" for debugging them
     "SECONDS_PER_BAR": 10.0,  # seconds that a strategy may take for a bar before its run is ended
     "STRATEGY_MEMORY": 2048,  # MB that a strategy may use before its run is ended; not kept on Windows

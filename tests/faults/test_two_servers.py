@@ -170,3 +170,15 @@ def test_a_visitor_cannot_pass_for_this_machine(house):
     with pytest.raises(HTTPError, match="401"):
         urlopen(Request(f"{house.url}/runs", headers=forged))
     assert json.loads(fetch(f"{house.url}/healthz")) == {"status": "ok"}
+
+
+def test_behind_a_proxy_that_it_was_not_told_of_a_server_without_a_password_serves_nobody(tmp_path):
+    server = Gunicorn(TAPEDECK_HOME=str(tmp_path))
+    try:
+        with nginx(tmp_path, [server.port]) as url:
+            for forged in ({}, {"Host": "localhost"}, {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}):
+                with pytest.raises(HTTPError, match="403"):
+                    urlopen(Request(f"{url}/runs", headers=forged))
+        assert "Runs" in fetch(f"{server.url}/runs")  # from this machine
+    finally:
+        server.stop()

@@ -41,6 +41,15 @@ def visitor(locked) -> FlaskClient:
     return locked.test_client()
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_whoever_speaks_through_a_proxy_is_not_this_machine(client, live_url, header):
+    assert client.get("/runs").status_code == 200
+    answer = client.get("/runs", headers={header: "127.0.0.1"})
+    assert answer.status_code == 403 and "TAPEDECK_PROXIES" in answer.text and "TAPEDECK_PASSWORD" in answer.text
+    assert shake(f"{live_url}/ws/backtest/stream/", {header: "127.0.0.1"}).startswith(b"HTTP/1.1 403")
+    assert client.get("/healthz", headers={header: "10.0.0.9"}).status_code == 200
+
+
 def log_in(client: FlaskClient, password: str = PASSWORD, **fields: str) -> Any:
     token = Page(client.get("/login")).one("[name=csrf_token]")["value"]
     return client.post("/login", data={"csrf_token": token, "password": password, **fields})

@@ -197,6 +197,29 @@ def test_a_request_in_drops_and_an_answer_that_nobody_takes_hold_no_thread_for_e
     assert "Traceback" not in "\n".join(server.log)
 
 
+def test_streams_leave_threads_for_pages_however_many_there_are(folders):
+    server = Gunicorn(folders, "--threads", "18")
+    wires = [Wire(server.url) for _ in range(3)]
+    try:
+        for wire in wires[:2]:
+            wire.send({"action": "start_backtest", "config": CONFIG | {"paused": True, "frames": True}})
+            wire.until("metadata")
+        wires[2].rest()
+        assert wires[2].close_code == 1013 and "at most 2 streams" in wires[2].socket.close_message
+        with urlopen(server.url + "/runs", timeout=PATIENCE) as answer:
+            assert answer.status == 200
+    finally:
+        for wire in wires:
+            wire.close()
+        server.stop()
+
+
+def test_what_a_visitor_says_of_a_proxy_is_not_believed(gunicorn):
+    request = Request(gunicorn.url + "/login", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on"})
+    with urlopen(request, timeout=PATIENCE) as answer:
+        assert "Strict-Transport-Security" not in answer.headers
+
+
 @pytest.mark.parametrize(
     "headers",
     [
