@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -89,6 +90,12 @@ def test_every_setting_is_in_the_readme_with_its_default():
     )
     expected = dict(gunicorn) | {name: str(default) for name, default in settings.DEFAULTS.items()}
     assert set(rows) == set(expected)
+    meant = dict(re.findall(r"^\| `(?:TAPEDECK_)?([A-Z_]+)` \| .*? \| (.*) \|$", README, re.MULTILINE))
+    meant = {name: words.replace("`", "") for name, words in meant.items()}
+    code = inspect.getsource(settings)
+    comments = dict(re.findall(r'^    "([A-Z_]+)": .*?,  # (.*)$', code.partition("FIXED")[0], re.MULTILINE))
+    assert {name: words for name, words in meant.items() if name in comments} == comments
+    assert set(comments) == set(settings.DEFAULTS)
     for name, default in expected.items():
         assert rows[name].lower() == (default.removeprefix(str(ROOT)).lstrip("/\\").lower() or "empty"), name
 

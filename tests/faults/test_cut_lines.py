@@ -8,7 +8,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -63,10 +64,7 @@ def test_a_client_that_vanishes_without_a_word_is_let_go(live_url, monkeypatch, 
         watcher.pause()
     assert len(sockets.switchboard) == before + 1
     watcher.vanish()
-    give_up = time.monotonic() + PATIENCE
-    while len(sockets.switchboard) > before:
-        assert time.monotonic() < give_up
-        threading.Event().wait(0.02)
+    until(lambda: len(sockets.switchboard) == before)
     assert watcher.wire is not None and watcher.wire.socket.connected  # no Close and no reset has reached it
     watcher.cut()
     assert watcher.connect(live_url, speed="instant", paused=False).watch().seen == whole(live_url, frames=frames)
@@ -102,6 +100,27 @@ def test_a_client_that_reads_late_gets_everything_and_holds_up_nobody(live_url):
             break
     late.close()
     assert candles == list(range(1, 30_001))
+
+
+def test_a_client_that_never_reads_is_let_go_and_harms_nobody(live_url, monkeypatch):
+    monkeypatch.setattr(sockets, "Line", partial(line.Line, stall=1.0))
+    before = len(sockets.switchboard)
+    big = CONFIG | {"symbol": "SYNTH:300000", "interval": "1m", "period": "max", "speed": "instant"}
+    silent = Late(live_url, {"action": "start_backtest", "config": big})
+    until(lambda: len(sockets.switchboard) > before)
+    assert len(Watcher(CONFIG).connect(live_url).watch().candles) == BARS  # meanwhile
+    until(lambda: len(sockets.switchboard) == before)
+    with pytest.raises((AssertionError, ConnectionError)):  # there is an end to what it could read
+        for _ in silent.messages():
+            pass
+    silent.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < give_up
+        threading.Event().wait(0.02)
 
 
 class Late:

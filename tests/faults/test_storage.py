@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, event, update
 
+from engine.feeds import loader
 from tests.build import random_bars
 from tests.conftest import make_app, serving
+from tests.engine.feeds import yahoo_server
 from tests.faults.watching import Watcher
 from tests.webapp.pages import Page, get, send, start
 from tests.wire import Wire
@@ -223,6 +225,23 @@ def test_a_cache_that_cannot_be_written_to_takes_nothing_from_a_run(folders):
     app = make_app(folders)
     assert start(app.test_client())
     app.extensions["tapedeck"].store.database.close()
+
+
+def test_damaged_bars_in_the_cache_are_fetched_again_and_the_run_says_so(folders, monkeypatch):
+    with yahoo_server.serving() as yahoo:
+        monkeypatch.setattr(loader, "ADDRESS", yahoo.url)
+        days = yahoo_server.openings("2024-04-01", 40)
+        yahoo.answers["DAMAGED"] = lambda query: yahoo_server.chart(days, [100.0 + n for n in range(40)])
+        app = make_app(folders, YAHOO=True)
+        client, store = app.test_client(), app.extensions["tapedeck"].store
+        dates = {"symbol": "DAMAGED", "period": "", "start_date": "2024-04-01", "end_date": "2024-05-25"}
+        first = store.bars(store.run(start(client, dates)))
+        (saved,) = (folders["home"] / "cache" / "bars").glob("*.bars")
+        saved.write_bytes(saved.read_bytes()[:-10])
+        again = store.bars(store.run(start(client, dates)))
+        assert again.close.tolist() == first.close.tolist()
+        assert "The saved bars were damaged and have been fetched again." in again.notes
+        store.database.close()
 
 
 @pytest.mark.parametrize("part", ["head", "middle"])

@@ -7,6 +7,22 @@ import pytest
 from engine import Simulation
 from engine.strategies.sma_cross import SmaCross
 from tests.webapp.streaming import BARS
+from webapp import settings
+
+
+@pytest.fixture
+def path(tmp_path):
+    """The file of an SQLite database."""
+    return tmp_path / "runs" / "tapedeck.sqlite3"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, path):
+    """The URL of an empty database: every test that uses it runs on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{path}"
+    made = request.getfixturevalue("postgres").make_database()
+    return settings.database_url(settings.DEFAULTS | {"DATABASE_URL": made})
 
 
 @pytest.fixture

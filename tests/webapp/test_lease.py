@@ -22,8 +22,9 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/tapedeck.sqlite3")
+def store(url):
+    """An empty store, in each kind of database."""
+    store = Store(url)
     yield store
     store.database.close()
 
@@ -73,10 +74,10 @@ def test_a_run_that_completes_or_fails_while_it_is_held_stays_so(store, run):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a mark does not say when its process was started")
-def test_a_run_whose_process_was_killed_is_interrupted_at_once_and_can_be_held_again(store, run, tmp_path):
+def test_a_run_whose_process_was_killed_is_interrupted_at_once_and_can_be_held_again(store, run, url):
     code = (
         "import os, sys\nfrom webapp.store import Store\n"
-        f"store = Store('sqlite:///{tmp_path}/tapedeck.sqlite3')\n"
+        f"store = Store({url!r})\n"
         f"store.lease.hold({run!r})\n"
         f"while store.run({run!r}).status != 'running': pass\n"
         "os.kill(os.getpid(), 9)\n"

@@ -96,13 +96,10 @@ def test_refusals_bugs_and_requests_are_counted(client, ws_connect, counted, mon
     assert counted("tapedeck_http_requests_total{status=500}") == 1
 
 
-def test_asking_yahoo_is_counted(tmp_path, monkeypatch):
-    from engine.errors import EngineError
-    from engine.feeds import Feeds
-
-    asked: list[str] = []
-    feeds = Feeds(tmp_path, tmp_path / "cache", yahoo_url="http://127.0.0.1:1", asked=asked.append)
+def test_asking_yahoo_is_counted(folders, counted, monkeypatch):
     monkeypatch.setattr("engine.feeds.yahoo.Yahoo._reach", lambda *_: None)
-    with pytest.raises(EngineError):
-        feeds.load("ZZZZ", "1d", "1mo")
-    assert asked == ["unreachable"]
+    monkeypatch.setattr("engine.feeds.loader.ADDRESS", "http://127.0.0.1:1")
+    app = make_app(folders, YAHOO=True)
+    assert send(app.test_client(), {"symbol": "ZZZZ"}).status_code in (422, 503)
+    assert counted("tapedeck_yahoo_fetches_total{outcome=unreachable}") == 1
+    app.extensions["tapedeck"].store.database.close()

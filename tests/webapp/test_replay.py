@@ -27,6 +27,14 @@ BARS = 122
 
 
 @pytest.fixture
+def app(folders, url):
+    """The app with each kind of database."""
+    app = make_app(folders, DATABASE_URL=url)
+    yield app
+    app.extensions["tapedeck"].store.database.close()
+
+
+@pytest.fixture
 def mine(folders):
     """The file of a user's own strategy."""
     path = folders["strategies"] / "mine.py"
@@ -88,17 +96,17 @@ def test_a_file_that_is_gone_or_broken_changes_no_stored_run(client, ws_connect,
     assert "The strategy's file is gone." in get(client, f"/runs/{run}").text("[data-file=gone]")
 
 
-def test_restated_bars_change_no_stored_run(folders, client, ws_connect):
+def test_restated_bars_change_no_stored_run(folders, client, ws_connect, url):
     path = folders["data"] / "OWN-1d.csv"
     random_bars(60, seed=1).to_frame().to_csv(path)
     run = start(client, {"symbol": "OWN", "period": "max", "speed": "instant"})
     messages = again(ws_connect, run)
     random_bars(60, seed=2).to_frame().to_csv(path)
-    app = make_app(folders)  # which has not seen the bars before
-    with serving(app) as url:
-        assert again(lambda first: open_wire(url, first), run) == messages
+    app = make_app(folders, DATABASE_URL=url)  # which has not seen the bars before
+    with serving(app) as address:
+        assert again(lambda first: open_wire(address, first), run) == messages
         path.unlink()
-        assert again(lambda first: open_wire(url, first), run) == messages
+        assert again(lambda first: open_wire(address, first), run) == messages
     app.extensions["tapedeck"].store.database.close()
 
 
@@ -108,9 +116,9 @@ def open_wire(url: str, first: dict) -> Wire:
     return wire
 
 
-def test_a_stored_run_is_the_same_without_isolation(folders, recorded, services):
+def test_a_stored_run_is_the_same_without_isolation(folders, recorded, url):
     run, _ = recorded
-    app = make_app(folders, ISOLATION="none")
+    app = make_app(folders, ISOLATION="none", DATABASE_URL=url)
     with app.app_context():
         from webapp import runs
 

@@ -32,21 +32,6 @@ CONFIG = BacktestConfig(params={"fast": 3, "slow": 9}, indicators={"RSI": {"wind
 
 
 @pytest.fixture
-def path(tmp_path):
-    """The file of an SQLite database."""
-    return tmp_path / "runs" / "tapedeck.sqlite3"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, path):
-    """The URL of an empty database: every test that uses it runs on both."""
-    if request.param == "sqlite":
-        return f"sqlite:///{path}"
-    made = request.getfixturevalue("postgres").make_database()
-    return settings.database_url(settings.DEFAULTS | {"DATABASE_URL": made})
-
-
-@pytest.fixture
 def store(url):
     """A store that is empty and does not wait long for others."""
     with closing(url) as store:
