@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
 from tests.browser.deck import Deck
-from webapp import Services, sockets
+from webapp import Services, player, sockets
 from webapp.tables import results
 
 MINE = """
@@ -55,6 +56,18 @@ def test_a_page_that_is_cut_at_random_bars_ends_as_if_it_had_not(deck: Deck, see
     other.press("f")
     other.settle()
     assert cut_up == other.shown()
+
+
+def test_a_page_that_comes_back_to_a_slow_run_says_how_far_it_is_and_then_is_there(deck: Deck, folders, monkeypatch):
+    monkeypatch.setattr(player, "SLOW", 0.2)
+    text = MINE.replace("    def next(self):\n", "    def next(self):\n        time.sleep(0.02)\n")
+    (folders["strategies"] / "mine.py").write_text("import time\n" + text)
+    deck.paused(100, strategy="mine", params={})
+    deck.page.reload()
+    deck.until(lambda: re.fullmatch(r"Simulating bar \d+ of 100, \d+ s so far\.", notice(deck)), "word of the wait")
+    deck.until(lambda: deck.bar == 100 and not deck.waiting, "rest at bar 100")
+    deck.press("ArrowRight")
+    deck.until(lambda: deck.bar == 101, "the next bar")
 
 
 def notice(deck: Deck) -> str:

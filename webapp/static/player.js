@@ -253,12 +253,18 @@ class Player {
     this.rested?.();
     this.why.moved();
     if (state.bar_number === 0) this.hideOverlay();
-    if (state.waiting) this.say(`Waiting for bar ${state.waiting.bar}: the strategy has taken ${Math.round(state.waiting.seconds)} s so far.`, 3000);
+    if (state.waiting) this.say(this.delay(state), 3000);
     if (state.reason) {
       const words = { entry: "an entry", exit: "an exit", rejected: "a rejected order", drawdown: "the drawdown" };
       this.say(`Paused at bar ${state.bar_number} on ${words[state.reason]}.`, 6000);
     }
     this.schedule();
+  }
+
+  delay({ seeking, waiting: { bar, seconds } }) {
+    const time = `${Math.round(seconds)} s so far`;
+    if (seeking === undefined) return `Waiting for bar ${bar}: the strategy has taken ${time}.`;
+    return `Simulating bar ${bar.toLocaleString("en-US")}${seeking ? ` of ${seeking.toLocaleString("en-US")}` : ""}, ${time}.`;
   }
 
   on_complete({ total_bars: bars, differs }) {
