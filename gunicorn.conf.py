@@ -37,10 +37,6 @@ _AHEAD = ("alembic.command", "flask_sock", "flask_wtf", "orjson", "pandas", "pya
 _shared = None  # the folder that was made for /metrics
 _coming = {}  # requests that are being read: thread -> until when, and the connection
 
-if "GLIBC_TUNABLES" not in os.environ and "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", ()):
-    os.environ["GLIBC_TUNABLES"] = _TUNABLES
-    os.execv(sys.executable, sys.orig_argv)  # the same process starts again, before it has done anything
-
 bind = f"{os.environ.get('TAPEDECK_HOST', '127.0.0.1')}:{os.environ.get('TAPEDECK_PORT', '8000')}"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -61,7 +57,13 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def on_starting(server):
-    """Refuse to serve others without a password; make ready what the workers share."""
+    """Refuse to serve others without a password; make ready what the workers share.
+
+    First the master starts once more, as the same process, for malloc reads its environment only then.
+    """
+    if "GLIBC_TUNABLES" not in os.environ and "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", ()):
+        os.environ["GLIBC_TUNABLES"] = _TUNABLES
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (this very command)
     if not os.environ.get("TAPEDECK_PASSWORD") and (open_to := [a for a in server.cfg.address if not _is_local(a)]):
         host = open_to[0][0]
         raise SystemExit(
