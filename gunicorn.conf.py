@@ -17,6 +17,8 @@ import tempfile
 import threading
 import time
 
+from gunicorn.config import Chdir
+
 COLLECT = 10  # s between two full collections at least
 SHARE = 0.001  # of the time that they may take at most
 SELDOM = 300  # s between two at most, also after one that was held up: by swap, by a process that was stopped
@@ -34,6 +36,7 @@ _MALLOC = {-8: 2, -3: 131_072, -1: 131_072}  # M_ARENA_MAX, M_MMAP_THRESHOLD and
 _TUNABLES = "glibc.malloc.tcache_count=0"
 # What takes a second to load. The master does it once: a worker that dies is back in a third of the time.
 _AHEAD = ("alembic.command", "flask_sock", "flask_wtf", "orjson", "pandas", "pyarrow.parquet", "sqlalchemy", "talib")
+_AGAIN = "TAPEDECK_STARTED_AGAIN"  # a Python with rights of its own loses the other variable each time
 _shared = None  # the folder that was made for /metrics
 _coming = {}  # requests that are being read: thread -> until when, and the connection
 
@@ -61,9 +64,8 @@ def on_starting(server):
 
     First the master starts once more, as the same process, for malloc reads its environment only then.
     """
-    if "GLIBC_TUNABLES" not in os.environ and "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", ()):
-        os.environ["GLIBC_TUNABLES"] = _TUNABLES
-        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (this very command)
+    if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", ()) and not {"GLIBC_TUNABLES", _AGAIN} & set(os.environ):
+        _start_again(server)
     if not os.environ.get("TAPEDECK_PASSWORD") and (open_to := [a for a in server.cfg.address if not _is_local(a)]):
         host = open_to[0][0]
         raise SystemExit(
@@ -95,6 +97,9 @@ def child_exit(server, worker):
 
 def post_fork(server, worker):
     """Give clients that send half a request, or take no answer, no thread for long; keep memory together."""
+    # A command line may change the threads after this file had been read.
+    worker.worker_connections = max(worker.worker_connections, 2 * worker.cfg.threads)
+    worker.max_keepalived = worker.worker_connections - worker.cfg.threads
     with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc's malloc can be told
         for parameter, value in _MALLOC.items():
             ctypes.CDLL(None).mallopt(parameter, value)
@@ -129,6 +134,15 @@ def post_worker_init(worker):
     _close_beside_the_accept_loop()
     threading.Thread(target=_collect, name="collect", daemon=True).start()
     threading.Thread(target=_drain_when_stopped, args=(worker,), name="drain", daemon=True).start()
+
+
+def _start_again(server):
+    """Replace this process by the same command, as if it had never run, with malloc's variable set."""
+    if server.pidfile:
+        server.pidfile.unlink()
+    os.chdir(Chdir.default)  # where the command was given, before --chdir
+    os.environ |= {"GLIBC_TUNABLES": _TUNABLES, _AGAIN: "1"}
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (this very command)
 
 
 def _is_local(address):

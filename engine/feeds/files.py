@@ -197,6 +197,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import parquet
 
+    pa.array(pd.PeriodIndex([], freq="D"))  # from the first of these on, pandas' periods are known in files too
     try:
         with parquet.ParquetFile(path) as file:
             about = file.metadata
@@ -213,8 +214,10 @@ def _parquet(path: Path) -> pd.DataFrame:
             table = file.read(columns=list(columns))
     except pa.ArrowException as error:
         raise _unreadable(path, error) from error
+    grows = len(table) * sum(_longest_text(table[name], name, path) + 8 for name in texts)
+    if grows > _MOST_BYTES:
+        raise BadBars(f"{path.name} unpacks to {grows / 1e6:,.0f} MB of texts: too many.", field="symbol")
     for name in texts:
-        _check_texts(table[name], name, path)
         table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.large_string()))
     return _indexed(table.replace_schema_metadata(None).to_pandas(), path)
 
@@ -243,14 +246,16 @@ def _is_text(kind: Any, name: str, path: Path) -> bool:
     raise BadBars(f"{path.name}: the column {name} holds {kind}, not numbers or times.", field="symbol")
 
 
-def _check_texts(column: Any, name: str, path: Path) -> None:
+def _longest_text(column: Any, name: str, path: Path) -> int:
+    """Return how many bytes the longest text of a column has; longer ones than any time or number are refused."""
     from pyarrow import compute
 
-    longest = max(
+    longest: int = max(
         (compute.max(compute.binary_length(part.dictionary)).as_py() or 0 for part in column.chunks), default=0
     )
     if longest > _LONGEST_TEXT:
         raise BadBars(f"{path.name}: the column {name} has texts that are neither numbers nor times.", field="symbol")
+    return longest
 
 
 def _is_wanted(name: Any) -> bool:

@@ -31,12 +31,12 @@ CONFIG = {"symbol": "AAPL", "period": "6mo", "interval": "1d", "initial_balance"
 class Gunicorn:
     """A master with one worker on a free port; `log` holds the lines that it has written."""
 
-    def __init__(self, folders: dict[str, Path], *options: str):
+    def __init__(self, folders: dict[str, Path], *options: str, cwd: Path = ROOT):
         names = {"home": "TAPEDECK_HOME", "data": "TAPEDECK_DATA_DIR", "strategies": "TAPEDECK_STRATEGIES_DIR"}
         env = os.environ | {names[name]: str(path) for name, path in folders.items()} | {"TAPEDECK_YAHOO": "false"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "127.0.0.1:0", "--workers", "1", *options],
-            cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True,
+            cwd=cwd, env=env, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.log: list[str] = []
         self._ready = threading.Event()
@@ -212,6 +212,31 @@ def test_streams_leave_threads_for_pages_however_many_there_are(folders):
         for wire in wires:
             wire.close()
         server.stop()
+
+
+def test_more_threads_are_more_connections(folders, monkeypatch):
+    monkeypatch.setenv("TAPEDECK_THREADS", "2")
+    server = Gunicorn(folders, "--threads", "8")
+    host, port = server.url.removeprefix("http://").split(":")
+    silent = [socket.create_connection((host, int(port))) for _ in range(7)]  # one thread is left
+    for raw in silent:
+        raw.sendall(b"G")
+    with urlopen(server.url + "/healthz", timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    assert not any("in the middle of a request" in line for line in server.log)  # it waited for none of them
+    for raw in silent:
+        raw.close()
+    server.stop()
+
+
+def test_the_command_may_name_another_folder_and_a_file_for_the_process_id(folders, tmp_path):
+    pid = tmp_path / "pid"
+    (tmp_path / "there").symlink_to(ROOT)
+    options = ("--config", "there/gunicorn.conf.py", "--chdir", "there", "--pid", str(pid))
+    server = Gunicorn(folders, *options, cwd=tmp_path)
+    assert int(pid.read_text()) == server.process.pid
+    assert server.stop() == 0
+    assert not pid.exists()
 
 
 def test_what_a_visitor_says_of_a_proxy_is_not_believed(gunicorn):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 import tracemalloc
 
 import pandas as pd
@@ -246,6 +248,22 @@ def test_days_in_parquet_may_be_texts_dates_or_periods(feeds, data, kind, first)
     table = pa.Table.from_pandas(frame.drop(columns="Date"), preserve_index=False).append_column("Date", days)
     parquet.write_table(table, data / "MINE-1d.parquet")
     assert feeds.load("MINE", "1d", "max").volume.tolist() == list(range(1, 31))
+
+
+def test_periods_in_parquet_are_days_in_a_process_that_has_seen_none(feeds, data):
+    days = pd.period_range("2024-01-01", periods=30, freq="D", name="Date")
+    pd.read_csv(io.StringIO(CLEAN)).drop(columns="Date").set_index(days).to_parquet(data / "MINE-1d.parquet")
+    program = "import sys; from engine.feeds import files; print(files.own(sys.argv[1]).load('MINE', '1d').time[0])"
+    fresh = subprocess.run([sys.executable, "-c", program, str(data)], capture_output=True, text=True)
+    assert fresh.stdout.strip() == str(feeds.load("MINE", "1d", "max").time[0]), fresh.stderr
+
+
+def test_parquet_that_would_grow_in_memory_when_its_texts_are_written_out_is_refused(feeds, data):
+    rows = 2_000_000
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["2024-01-01" + " " * 80])
+    parquet.write_table(pa.table(dict.fromkeys(("Date", "Open", "High"), text)), data / "MINE-1d.parquet")
+    with pytest.raises(BadBars, match=r"MINE-1d.parquet unpacks to 588 MB of texts"):
+        feeds.load("MINE", "1d", "max")
 
 
 def test_parquet_that_was_written_a_day_at_a_time_is_read(feeds, data):
