@@ -18,6 +18,7 @@ import threading
 import time
 
 from gunicorn.config import Chdir
+from gunicorn.workers.gthread import ThreadWorker
 
 COLLECT = 10  # s between two full collections at least
 SHARE = 0.001  # of the time that they may take at most
@@ -60,12 +61,14 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def on_starting(server):
-    """Refuse to serve others without a password; make ready what the workers share.
+    """Refuse to serve others without a password, or by another worker; make ready what the workers share.
 
     First the master starts once more, as the same process, for malloc reads its environment only then.
     """
     if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", ()) and not {"GLIBC_TUNABLES", _AGAIN} & set(os.environ):
         _start_again(server)
+    if not issubclass(server.cfg.worker_class, ThreadWorker):
+        raise SystemExit("Tapedeck's streams need gunicorn's gthread worker. Leave --worker-class and --threads 1 out.")
     if not os.environ.get("TAPEDECK_PASSWORD") and (open_to := [a for a in server.cfg.address if not _is_local(a)]):
         host = open_to[0][0]
         raise SystemExit(

@@ -16,6 +16,7 @@ from webapp.player import Player
 from webapp.sockets import GONE, Channel, Ended
 
 PATIENCE = 30.0  # s for the first message
+_ONE_THREAD = "gunicorn serves one visitor at a time here: start it with --config gunicorn.conf.py, Tapedeck's own."
 
 bp = Blueprint("stream", __name__)
 sock = Sock()
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Fault(EngineError):
-    """A bug of ours ended the stream."""
+    """The server is at fault, not what was asked of it."""
 
     code = "internal"
 
@@ -96,6 +97,8 @@ def _dismiss(channel: Channel) -> None:
 def _serve(channel: Channel) -> None:
     """Start what the first message asks for, and play it."""
     try:
+        if not request.environ.get("wsgi.multithread", True):
+            raise Fault(_ONE_THREAD)
         text = _first(channel)
         start = protocol.read_start(protocol.parse(text))
         player = Player(channel, start)

@@ -37,11 +37,19 @@ class Hosts:
         return self.started[-1]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path) -> str:
+    """The URL of an empty database: every test that uses it runs on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/shared.sqlite3"
+    return request.getfixturevalue("postgres").make_database()
+
+
 @pytest.fixture
-def hosts(folders) -> Iterator[Hosts]:
-    """Hosts whose home is that of the test."""
+def hosts(folders, database) -> Iterator[Hosts]:
+    """Hosts whose home and database are those of the test."""
     names = {"TAPEDECK_HOME": "home", "TAPEDECK_DATA_DIR": "data", "TAPEDECK_STRATEGIES_DIR": "strategies"}
-    made = Hosts({name: str(folders[folder]) for name, folder in names.items()})
+    made = Hosts({name: str(folders[folder]) for name, folder in names.items()} | {"TAPEDECK_DATABASE_URL": database})
     yield made
     for server in made.started:
         if not server.process.stderr.closed:
@@ -129,9 +137,7 @@ def test_fifty_streams_are_told_of_a_restart_and_go_on_at_the_new_server(hosts):
 
 
 def test_another_server_that_shares_only_the_database_goes_on_with_a_stream(hosts, tmp_path):
-    shared = {"TAPEDECK_DATABASE_URL": f"sqlite:///{tmp_path}/shared.sqlite3"}
-    first = hosts.start(**shared, TAPEDECK_HOME=str(tmp_path / "first"))
-    second = hosts.start(**shared, TAPEDECK_HOME=str(tmp_path / "second"))
+    first, second = (hosts.start(TAPEDECK_HOME=str(tmp_path / name)) for name in ("first", "second"))
     expected = Watcher(CONFIG | {"speed": "instant"}).connect(first.url).watch().seen
     watcher = Watcher(CONFIG).connect(first.url).until_bar(20)
     frames = Watcher(CONFIG, frames=True).connect(first.url).until_bar(10)

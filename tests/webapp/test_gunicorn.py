@@ -239,6 +239,19 @@ def test_the_command_may_name_another_folder_and_a_file_for_the_process_id(folde
     assert not pid.exists()
 
 
+def test_a_worker_of_one_thread_is_told_and_plays_nothing(folders, tmp_path):
+    (tmp_path / "other.py").write_text("control_socket_disable = True\n")
+    server = Gunicorn(folders, "--config", str(tmp_path / "other.py"))
+    wire = Wire(server.url)
+    (error,) = wire.rest()
+    assert error["type"] == "error" and "start it with --config gunicorn.conf.py" in error["message"]
+    assert wire.close_code == 1008
+    with urlopen(server.url + "/runs", timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    wire.close()
+    server.stop()
+
+
 def test_what_a_visitor_says_of_a_proxy_is_not_believed(gunicorn):
     request = Request(gunicorn.url + "/login", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on"})
     with urlopen(request, timeout=PATIENCE) as answer:
@@ -266,6 +279,13 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(gunicorn, headers):
                 answer += data
     assert answer.count(b"HTTP/1.1 ") <= 1 and b"200 OK" not in answer
     assert not answer or answer.split()[1] in (b"400", b"501")
+
+
+def test_a_worker_that_cannot_serve_streams_is_refused_at_the_start():
+    words = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "127.0.0.1:0", "--threads", "1", "-k", "sync"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode not in (0, None)
+    assert "gthread worker" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
