@@ -146,7 +146,7 @@ def every_test(python):
 def bench(args):
     """Measure what the README quotes."""
     python = environment("requirements-bench.txt")
-    if not args or "page" in args or "run" in args:
+    if not args or {"load", "page", "run"} & set(args):
         chromium_for_tests(python)
         npm_package(HTMX)
     return run([python, "-m", "bench", *args])

@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from bench.clients import Reader
 from bench.kit import ROOT
+from bench.page import DAILY, PLAYS, start
 from bench.visitors import PATH, Over, Wire
 
 MILLION = {"symbol": "SYNTH:1000000", "interval": "1m", "period": "max", "strategy": "sma_cross", "speed": "instant"}
@@ -27,7 +29,19 @@ class Slow(Strategy):
     def next(self):
         sum(range(400_000))
 """
-BACK_OFF = 0.25  # s until a page that was cut off comes back, doubled each time up to 8 s
+# Tells when a page that has lost its line paints a bar that it had not shown.
+RETURNS = """() => {
+  window.returned = new Promise((done) => {
+    let last = null;
+    const look = () => {
+      const bar = Number(document.querySelector("[data-bar]").textContent.replaceAll(",", ""));
+      if (document.querySelector(".player").dataset.status === "connecting") last ??= bar;
+      const next = last === null || bar <= last ? look : () => done(performance.timeOrigin + performance.now());
+      requestAnimationFrame(next);
+    };
+    look();
+  });
+}"""
 RUN = {"symbol": "AAPL", "interval": "1d", "period": "5y", "strategy": "sma_cross", "speed": 1}
 STREAMS = 50
 
@@ -59,37 +73,20 @@ def write_slow(folder: Path) -> None:
     (folder / "slow.py").write_text(SLOW_SOURCE, encoding="utf-8")
 
 
-def killed(url: str, server: psutil.Process) -> tuple[float, float]:
-    """Kill the only worker under a stream; return the seconds until the next one answers, and until the next bar."""
-    wire = Wire(url)
-    wire.send({"action": "start_backtest", "config": RUN})
-    text = wire.receive()
-    run = text.split(b'"run":"')[1].split(b'"')[0].decode()
-    while not text.startswith(b'{"type":"candle"'):
-        text = wire.receive()
+def killed(page: Any, url: str, server: psutil.Process) -> tuple[float, float]:
+    """Kill the only worker under a page; return the seconds until the next one answers, and until the page's next bar."""
+    start(page, url, DAILY | {"period": "5y", "speed": "1"})
+    page.wait_for_function(PLAYS)
+    page.evaluate(RETURNS)
     healthy: list[float] = []
     (worker,) = server.children()
     watch = threading.Thread(target=lambda: healthy.append(_until_healthy(url, worker.pid, server)))
-    began = time.perf_counter()
+    began = time.time()
     os.kill(worker.pid, signal.SIGKILL)
     watch.start()
-    with suppress(Over):
-        while True:
-            wire.receive()
-    wait = BACK_OFF
-    while True:
-        time.sleep(wait)
-        wait = min(2 * wait, 8.0)
-        with suppress(Over, OSError, AssertionError):
-            wire = Wire(url)
-            wire.send({"action": "start_backtest", "run": run, "from_bar": 2, "speed": 1})
-            while not wire.receive().startswith(b'{"type":"candle"'):
-                pass
-            break
-    shown = time.perf_counter() - began
-    wire.close()
+    shown = page.evaluate("window.returned") / 1000
     watch.join()
-    return healthy[0] - began, shown
+    return healthy[0] - began, shown - began
 
 
 def stopped(url: str, server: psutil.Process) -> tuple[float, float]:
@@ -134,7 +131,7 @@ def _until_healthy(url: str, dead: int, server: psutil.Process) -> float:
             connection = http.client.HTTPConnection(host, int(port), timeout=5)
             connection.request("GET", "/healthz")
             if connection.getresponse().status == 200 and dead not in [child.pid for child in server.children()]:
-                return time.perf_counter()
+                return time.time()
         time.sleep(0.02)
 
 

@@ -24,7 +24,7 @@ from websockets.asyncio.server import serve
 
 from bench import beside
 from bench.clients import INTERVAL, Reader, watch
-from bench.kit import ROOT, served, table
+from bench.kit import ROOT, browsing, served, table
 from bench.stream import pace
 
 MESSAGE = "x" * 250
@@ -89,15 +89,15 @@ def alone(minutes: float) -> list[tuple[str, str, str]]:
 
 
 def deaths() -> list[tuple[str, str, str]]:
-    """Kill a worker under a stream, and end a server under fifty."""
-    with served(**SETTINGS, WEB_CONCURRENCY="1") as url:
-        times = [beside.killed(url, master(url)) for _ in range(5)]
+    """Kill a worker under a page, and end a server under fifty."""
+    with served(**SETTINGS, WEB_CONCURRENCY="1") as url, browsing(bypass_csp=True) as page:
+        times = [beside.killed(page, url, master(url)) for _ in range(5)]
         healthy, shown = (max(some) for some in zip(*times, strict=True))
     with served(**SETTINGS) as url:
         told, gone = beside.stopped(url, master(url))
     return [
         ("kill -9 of the only worker: healthy again (slowest of 5)", f"{healthy:.1f} s", "2 s"),
-        ("… next bar at a client that comes back as the page does", f"{shown:.1f} s", "3 s"),
+        ("… next bar painted on a page", f"{shown:.1f} s", "3 s"),
         ("SIGTERM with 50 streams: all told with 1012", f"{told:.2f} s", "1 s"),
         ("… process gone", f"{gone:.1f} s", "5 s"),
     ]
