@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.kit import machine
 
-NOT_BENCHMARKS = {"__init__", "__main__", "beside", "clients", "kit", "sabotage", "visitors"}
+NOT_BENCHMARKS = {"__init__", "__main__", "beside", "clients", "deaths", "kit", "sabotage", "visitors"}
 
 
 def main(argv: list[str]) -> int:

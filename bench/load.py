@@ -24,7 +24,7 @@ from websockets.asyncio.server import serve
 
 from bench import beside
 from bench.clients import INTERVAL, Reader, watch
-from bench.kit import ROOT, browsing, served, table
+from bench.kit import ROOT, served, table
 from bench.stream import pace
 
 MESSAGE = "x" * 250
@@ -46,6 +46,8 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["bare"]:
         asyncio.run(_bare())
         return 0
+    from bench import deaths  # not in the clients: objects of all that a browser needs would make them late
+
     parser = argparse.ArgumentParser(prog="dev.py bench load", epilog="An hour of it: dev.py bench soak")
     parser.add_argument("--streams", type=int, nargs="*", default=LEVELS, help="levels to measure")
     parser.add_argument("--seconds", type=float, default=10, help="how long each level is watched")
@@ -69,7 +71,7 @@ def main(argv: list[str]) -> int:
     columns = ("server", "streams", "p50 late", "p99 late", "worst", "messages a second")
     table("Streams at 1x (20 bars a second each)", columns, rows)
     rows = [("memory of a stream of 122 daily bars", f"{kept / 1000:.0f} KB", "150 KB")]
-    table("One server", ("what", "measured", "goal"), [*rows, *alone(options.drift_minutes), *deaths()])
+    table("One server", ("what", "measured", "goal"), [*rows, *alone(options.drift_minutes), *deaths.rows(SETTINGS)])
     return 0
 
 
@@ -86,27 +88,6 @@ def alone(minutes: float) -> list[tuple[str, str, str]]:
         (f"one stream for {minutes:g} minutes: p99 lateness", f"{np.percentile(late, 99):.2f} ms", "3 ms"),
         ("… its drift", f"{drift:+.3f} ms a minute", "none"),
     ]
-
-
-def deaths() -> list[tuple[str, str, str]]:
-    """Kill a worker under a page, and end a server under fifty."""
-    with served(**SETTINGS, WEB_CONCURRENCY="1") as url, browsing(bypass_csp=True) as page:
-        times = [beside.killed(page, url, master(url)) for _ in range(5)]
-        healthy, shown = (max(some) for some in zip(*times, strict=True))
-    with served(**SETTINGS) as url:
-        told, gone = beside.stopped(url, master(url))
-    return [
-        ("kill -9 of the only worker: healthy again (slowest of 5)", f"{healthy:.1f} s", "2 s"),
-        ("… next bar painted on a page", f"{shown:.1f} s", "3 s"),
-        ("SIGTERM with 50 streams: all told with 1012", f"{told:.2f} s", "1 s"),
-        ("… process gone", f"{gone:.1f} s", "5 s"),
-    ]
-
-
-def master(url: str) -> psutil.Process:
-    """Return gunicorn's master, below this process, which serves `url`."""
-    bound = url.removeprefix("http://")
-    return next(one for one in psutil.Process().children() if bound in one.cmdline())
 
 
 def level(url: str, streams: int, seconds: float, config: dict | None) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+import psutil
+
 from bench.visitors import Ledger, Over, Visitor, Wire, in_background, look
 
 LET_GO = 30.0  # s within which the server must be rid of a client that reads nothing
@@ -27,6 +29,12 @@ HELL = {
     "naps": "time.sleep(0.05)",
 }
 FATAL = 30  # the bar on which they do so; `naps` does from then on, and tells its process on that bar
+
+
+def master(url: str) -> psutil.Process:
+    """Return gunicorn's master, below this process, which serves `url`."""
+    bound = url.removeprefix("http://")
+    return next(one for one in psutil.Process().children() if bound in one.cmdline())
 
 
 def write_strategies(folder: Path) -> None:

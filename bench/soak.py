@@ -20,8 +20,8 @@ import numpy as np
 import psutil
 
 from bench.kit import served, table
-from bench.load import master, shipped
-from bench.sabotage import Saboteur, write_strategies
+from bench.load import shipped
+from bench.sabotage import Saboteur, master, write_strategies
 from bench.visitors import Ledger, Page, Visitor
 
 CLIENTS, RUNS, MINUTES = 30, 10_000, 60.0
