@@ -11,7 +11,7 @@ from .errors import EngineError
 from .playhead import FORWARD, INSTANT, INTERVAL, JUMP, Conditions, Playhead, check_speed
 from .tape import Frame, Tape
 
-BUDGET = 0.02  # s of simulation between two looks at the controls
+BUDGET = 0.005  # s of simulation between two looks at the controls
 AHEAD = 0.008  # s of simulation ahead of the playhead, taken from each wait that is long enough to spare it
 GLANCE = 0.25  # s between the frames of an instant run
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from engine.errors import EngineError, StrategyError
-from engine.playback import FAILED, FORWARD, JUMP, Deck, Move, Playhead
+from engine.playback import FAILED, FORWARD, INSTANT, JUMP, Deck, Move, Playhead
 from engine.statistics import Live
 from webapp import forms, logs, metrics, panels, proofs, protocol, replay, runs, services, sockets
 from webapp.book import SORTS
-from webapp.pacer import pacer
+from webapp.pacer import floor, pacer
 from webapp.protocol import Refused, Start
 from webapp.sockets import Channel, Ended
 from webapp.store import Run, StoreError
@@ -51,7 +51,7 @@ class Player:
             wanted, playing=not start.paused, hold=start.frames or start.hold, most=None if start.frames else BLOCK
         )
         try:
-            self.simulation = runs.open_simulation(self.services, self.stored, PATIENCE)
+            self.simulation = runs.open_simulation(self.services, self.stored, PATIENCE, floor.leave)
         except StrategyError as error:
             self._fail(error)
             raise
@@ -91,6 +91,7 @@ class Player:
         except StrategyError as error:
             self._tell_failure(error)
         finally:
+            floor.leave()
             self.simulation.close()
             self._count()
             metrics.simulating.dec()
@@ -106,6 +107,7 @@ class Player:
             self._tell_failure(self.head.failure)
         elif self.frames:
             self._send_frame(move)
+            self._make_room()
         elif move.kind == FORWARD:
             self._send_bars(move.frame.start, move.frame.stop)
         resting = not self.head.playing
@@ -144,6 +146,7 @@ class Player:
         told = protocol.candles(bars, start, stop)
         for signal in reversed(self.tape.signals(start, stop)):
             told.insert(signal.bar - start, protocol.dumps(protocol.signal(bars, signal)))
+        floor.leave()
         self.channel.send(*told)
 
     def _count(self) -> None:
@@ -158,6 +161,7 @@ class Player:
         self._counted = (bar, now)
         message: dict[str, Any] = {"type": "stats", **protocol.figures(self.live.at(bar)), "bar_number": bar}
         if self.frames:
+            self._make_room()
             html = panels.render(self.tape, self.live, bar, self._sort, lists=(self._list,), moving=self.head.playing)
             message["html"] = panels.news(self._html, html)
             self._html |= html
@@ -172,8 +176,10 @@ class Player:
     def _complete(self) -> None:
         """Keep the results, and say once that the run has ended."""
         self._completed = True
+        self._make_room()
         bars = len(self.tape.bars)
         figures = protocol.figures(Live(self.tape).at(bars))  # afresh: a replay's must be equal, wherever it began
+        self._make_room()
         trades = self.windows.book.closed_between(0, bars, newest=1000)
         found = protocol.results(self.tape, figures, trades, runs.digest(self.simulation))
         recorded = self._keep(lambda: self.services.store.complete(self.stored.id, found)) or self.stored.results
@@ -192,7 +198,9 @@ class Player:
         self._send(protocol.error(error))
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        self.channel.send(protocol.dumps(message))
+        text = protocol.dumps(message)
+        floor.leave()  # the reader may have to be waited for
+        self.channel.send(text)
 
     # What is heard
 
@@ -201,7 +209,7 @@ class Player:
         if not self.frames and (due := self._deck.due()) is not None:
             self._lend(due)
             return
-        pacer.give_way()
+        self._make_room()
         if self.frames:
             now = time.monotonic()
             self._tell_slow(now)
@@ -213,6 +221,8 @@ class Player:
         while not heard:
             now = time.monotonic()
             wait = self._until_next_duty(now) if deadline is None else min(self._until_next_duty(now), deadline - now)
+            if wait > 0:
+                floor.leave()
             if wait > NAP:
                 heard = self._hear(wait)
             elif wait > 0:
@@ -222,6 +232,13 @@ class Player:
                 self._do_duties()
             if deadline is not None and time.monotonic() >= deadline:
                 return
+
+    def _make_room(self) -> None:
+        """Let others go first before computing; the pacer, which plays plain streams, is one of them."""
+        if self.head.speed == INSTANT:
+            floor.take()
+        elif self.frames:
+            pacer.give_way()
 
     def _hear(self, wait: float) -> bool:
         """Obey the messages that come within `wait` seconds and those behind them; say whether there were any."""

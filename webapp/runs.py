@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog, Entry
@@ -54,10 +55,13 @@ def _check_length(bars: int | None, services: Services, config: BacktestConfig) 
         )
 
 
-def open_simulation(services: Services, run: Run, patience: float | None = None) -> Simulation | RemoteSimulation:
+def open_simulation(
+    services: Services, run: Run, patience: float | None = None, before_wait: Callable[[], object] | None = None
+) -> Simulation | RemoteSimulation:
     """Return the simulation of a stored run, before its first bar: the one place where a run comes to life.
 
-    It runs in another process unless the pool is off; then `advance` waits for bars no longer than `patience` seconds.
+    It runs in another process unless the pool is off; then `advance` waits for bars no longer than `patience` seconds,
+    and calls `before_wait` first.
 
     Raises:
         Busy: too many runs are being simulated.
@@ -69,7 +73,9 @@ def open_simulation(services: Services, run: Run, patience: float | None = None)
     if services.pool is not None:
         entry = entry_of(services, run)
         settings = config.broker_settings()
-        return services.pool.simulation(bars, entry, config.params, settings, config.indicators, patience=patience)
+        return services.pool.simulation(
+            bars, entry, config.params, settings, config.indicators, patience=patience, before_wait=before_wait
+        )
     entry = strategy_of(services, run)
     assert entry.strategy is not None  # the catalog refuses entries without one
     return Simulation(bars, entry.strategy, config.params, indicators=config.indicators, **config.broker_settings())

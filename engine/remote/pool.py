@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,11 @@ class Pool:
         indicators: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         patience: float | None = None,
+        before_wait: Callable[[], object] | None = None,
     ) -> RemoteSimulation:
         """Return a simulation of `entry`, once its `init` has run; the arguments are those of Simulation.
+
+        `patience` and `before_wait` are those of RemoteSimulation.
 
         Raises:
             StrategyError: the strategy's `init` failed, hung, or ended its process.
@@ -81,7 +84,7 @@ class Pool:
             Unavailable: no process can be started, or the pool is closed.
         """
         session = self._submit(self._job(bars, entry, params, settings, indicators), bars, entry)
-        return RemoteSimulation(session, bars, dict(settings or {}), patience=patience)
+        return RemoteSimulation(session, bars, dict(settings or {}), patience=patience, before_wait=before_wait)
 
     def ask(
         self,

@@ -7,6 +7,7 @@ import gc
 import sys
 import weakref
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any
 
 from engine.bars import Bars
@@ -23,12 +24,22 @@ class RemoteSimulation:
 
     The child simulates ahead on its own; the tape here holds what was asked for by `advance`, and nothing later.
     `patience` is how many seconds `advance` may wait for bars before it returns with fewer; None: until it has them.
+    `before_wait` is called each time before it waits.
     """
 
-    def __init__(self, session: Session, bars: Bars, settings: dict[str, Any], *, patience: float | None = None):
+    def __init__(
+        self,
+        session: Session,
+        bars: Bars,
+        settings: dict[str, Any],
+        *,
+        patience: float | None = None,
+        before_wait: Callable[[], object] | None = None,
+    ):
         self.bars = bars
         self.total_bars = len(bars)
         self.patience = patience
+        self._before_wait = before_wait
         self.failure: EngineError | None = None
         self._session = session
         self._block: wire.Block | None = None
@@ -82,6 +93,8 @@ class RemoteSimulation:
         if self.failure is not None:
             raise self.failure
         target = min(self.tape.bar + max(n, 0), self.total_bars)
+        if self._before_wait and self._session.reached < target:
+            self._before_wait()
         self._session.await_bar(target, self.patience)
         reached, error = self._session.end()
         fails = error is not None and target >= reached

@@ -188,6 +188,20 @@ def test_advance_returns_with_fewer_bars_when_its_patience_ends(pool):
     simulation.close()
 
 
+def test_advance_says_so_before_it_waits_and_only_then(pool):
+    waits: list[int] = []
+    simulation = pool.simulation(random_bars(20), Catalog().find("sma_cross"), before_wait=lambda: waits.append(1))
+    while simulation.ready < 20:
+        simulation.advance(0)
+    simulation.advance(20)
+    assert not waits
+    body = "import time; time.sleep(1e6 if len(self.data) == 10 else 0)"
+    simulation = pool.simulation(random_bars(20), written(body), patience=0.01, before_wait=lambda: waits.append(1))
+    simulation.advance(20)
+    assert waits == [1]
+    simulation.close()
+
+
 def test_play_plays_it(pool):
     bars = random_bars(80, seed=4)
     entry = Catalog().find("sma_cross")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
-from webapp.pacer import Pacer
+from webapp import pacer as pacer_module
+from webapp.pacer import Floor, Pacer
 
 PATIENCE = 20  # seconds
 
@@ -80,3 +82,49 @@ def test_no_turn_is_played_once_the_lease_has_ended():
     assert turns == [False] * count
     assert not lease.play()
     assert len(turns) == count
+
+
+# Streams that compute
+
+
+def test_a_stream_gives_way_to_what_is_due_before_the_pacer_has_had_its_turn(monkeypatch):
+    monkeypatch.setattr(pacer_module, "WAY", 60.0)
+    now = [0.0]
+    pacer = Pacer(lambda: now[0])
+    played = threading.Event()
+    pacer.lend(lambda: played.set() or now[0] + 3600.0, lambda: None, 0.0)  # asleep for an hour once it has played
+    assert played.wait(PATIENCE)
+    pacer.give_way()
+    now[0] = 3600.0  # nobody has told its thread
+    went_on = in_thread(pacer.give_way)
+    assert not went_on.wait(0.1)
+    pacer.lend(lambda: None, lambda: None, 3600.0)  # wakes it
+    assert went_on.wait(PATIENCE)
+
+
+def test_one_stream_computes_at_a_time(monkeypatch):
+    monkeypatch.setattr(pacer_module, "WAY", 60.0)
+    floor = Floor(Pacer())
+    floor.take()
+    floor.take()  # from itself
+    second = in_thread(floor.take)
+    assert not second.wait(0.1)
+    floor.leave()
+    floor.leave()
+    assert second.wait(PATIENCE)
+
+
+def test_nobody_waits_for_ever_for_one_who_does_not_leave(monkeypatch):
+    monkeypatch.setattr(pacer_module, "WAY", 0.05)
+    floor = Floor(Pacer())
+    floor.take()
+    assert in_thread(lambda: (floor.take(), floor.leave())).wait(PATIENCE)
+    floor.leave()
+    assert in_thread(floor.take).wait(PATIENCE)
+
+
+def in_thread(work: Callable[[], object]) -> threading.Event:
+    """Work in a thread of its own; the event tells its end."""
+    done = threading.Event()
+    threading.Thread(target=lambda: (work(), done.set()), daemon=True).start()
+    return done

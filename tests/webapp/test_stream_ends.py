@@ -15,8 +15,8 @@ import simple_websocket
 from engine.tape import Tape
 from tests.handshake import GOOD, open_by_hand, shake
 from tests.webapp.streaming import BARS, CONFIG, of, paused, start
-from tests.wire import PATIENCE
-from webapp import player, sockets, stream
+from tests.wire import PATIENCE, Wire
+from webapp import pacer, player, sockets, stream
 from webapp.line import Line
 
 # Who may come in
@@ -119,6 +119,29 @@ def test_a_reader_that_takes_nothing_holds_up_no_other_stream(ws_connect, live_u
     messages = ws_connect(start(speed=20)).rest()  # and still none but its own
     assert messages[-1]["type"] == "complete"
     raw.close()
+
+
+def test_an_instant_run_that_has_nothing_to_do_keeps_no_other_waiting(ws_connect, monkeypatch):
+    monkeypatch.setattr(pacer, "WAY", 60.0)
+    ws_connect(start() | {"hold": True}).until("complete")
+    assert plays_at_once(ws_connect(start()))
+
+
+def test_an_instant_run_whose_reader_takes_nothing_keeps_no_other_waiting(ws_connect, live_url, monkeypatch):
+    monkeypatch.setattr(pacer, "WAY", 60.0)
+    raw = open_by_hand(live_url + "/ws/backtest/stream/")
+    text = json.dumps(start(symbol="SYNTH:100000", interval="1m", period="max")).encode()
+    raw.sendall(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
+    assert raw.recv(1)  # and no more
+    assert plays_at_once(ws_connect(start()))
+    raw.close()
+
+
+def plays_at_once(wire: Wire) -> bool:
+    """Say whether it plays to the end, and never stops for as long as one who keeps others waiting does."""
+    while wire.receive(timeout=10)["type"] != "complete":
+        pass
+    return True
 
 
 def test_a_client_that_leaves_frees_its_stream(ws_connect):
