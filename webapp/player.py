@@ -206,6 +206,7 @@ class Player:
 
     def listen(self, seconds: float | None) -> None:
         """Wait so long (None: until told) unless a control comes first; obey all that have come."""
+        floor.leave()
         if not self.frames and (due := self._deck.due()) is not None:
             self._lend(due)
             return
