@@ -99,7 +99,7 @@ class Windows:
         last = None  # bar of each bucket, from `start`
         if bucket > 1:
             bars = tape.bars.aggregate(start, stop, bucket)
-            last = np.append(bars.bar[1:], stop) - 1 - start
+            last = np.append(bars.bar[1:], stop)[: len(bars.bar)] - 1 - start
         equity = tape.equity(start, stop)
         return {
             "from": start + 1,

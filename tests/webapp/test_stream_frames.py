@@ -312,3 +312,17 @@ def test_a_page_that_waits_for_a_slow_bar_is_told_so(ws_connect, folders, monkey
     assert state["waiting"]["seconds"] > 0
     chart.read("complete")
     assert chart.bar == BARS
+
+
+@pytest.mark.parametrize("back", [{"action": "restart"}, {"action": "seek", "bar": 0}])
+def test_a_long_run_goes_back_before_its_first_bar(ws_connect, back):
+    long = {"symbol": "SYNTH:20000", "interval": "1m", "period": "max", "speed": 100}
+    wire = ws_connect({"action": "start_backtest", "config": CONFIG | long})
+    while (shown := wire.until("frame")[-1])["bucket"] == 1:
+        pass
+    wire.send(back)
+    while (shown := wire.until("frame")[-1])["to"]:
+        pass
+    assert shown["reset"] and shown["time"] == shown["equity"] == []
+    if back["action"] == "restart":
+        assert wire.until("frame")[-1]["to"]

@@ -167,3 +167,11 @@ def test_a_short_run_is_never_bundled():
     simulation = Simulation(build.random_bars(1500), SmaCross, {})
     simulation.advance(1500)
     assert windows(simulation.tape, 700, 100).wanted() == 1
+
+
+def test_a_chart_of_wide_candles_starts_anew_before_the_first_bar(tape):
+    frame = wire(windows(tape, 0).reset(4))
+    assert (frame["from"], frame["to"], frame["bucket"]) == (1, 0, 4)
+    for name in ("time", "close", "equity", "drawdown"):
+        assert frame[name] == []
+    assert all(values == [] for values in frame["indicators"].values())
