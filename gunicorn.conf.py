@@ -67,7 +67,7 @@ def on_starting(server):
     """
     if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", ()) and not {"GLIBC_TUNABLES", _AGAIN} & set(os.environ):
         _start_again(server)
-    if not issubclass(server.cfg.worker_class, ThreadWorker):
+    if server.cfg.threads < 2 or not issubclass(server.cfg.worker_class, ThreadWorker):
         raise SystemExit("Tapedeck's streams need gunicorn's gthread worker. Leave --worker-class and --threads 1 out.")
     if not os.environ.get("TAPEDECK_PASSWORD") and (open_to := [a for a in server.cfg.address if not _is_local(a)]):
         host = open_to[0][0]

@@ -100,6 +100,8 @@ class Pacer:
         """Let what is due be played first, before a thread goes on to compute."""
         if self._clock() >= self._due:
             self._idle.clear()  # the thread has not even had its turn to say so
+            if self._clock() < self._due:
+                self._idle.set()  # or had it just now
         if not self._idle.is_set():
             self._idle.wait(WAY)
 

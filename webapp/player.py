@@ -106,6 +106,7 @@ class Player:
         if move.kind == FAILED:
             self._tell_failure(self.head.failure)
         elif self.frames:
+            self._make_room()
             self._send_frame(move)
             self._make_room()
         elif move.kind == FORWARD:
@@ -210,14 +211,14 @@ class Player:
         if not self.frames and (due := self._deck.due()) is not None:
             self._lend(due)
             return
-        self._make_room()
+        deadline = None if seconds is None else time.monotonic() + seconds
         if self.frames:
             now = time.monotonic()
             self._tell_slow(now)
             self._tell_proof(now)
+        self._make_room()
         if seconds == 0 and self.frames:
             self.windows.book.catch_up()  # a little after each chunk, not everything before a frame
-        deadline = None if seconds is None else time.monotonic() + seconds
         heard = self._hear(0)
         while not heard:
             now = time.monotonic()
@@ -235,10 +236,10 @@ class Player:
                 return
 
     def _make_room(self) -> None:
-        """Let others go first before computing; the pacer, which plays plain streams, is one of them."""
+        """Let others go first before computing; not from the pacer, which is one of them."""
         if self.head.speed == INSTANT:
             floor.take()
-        elif self.frames:
+        else:
             pacer.give_way()
 
     def _hear(self, wait: float) -> bool:
@@ -316,6 +317,7 @@ class Player:
         return max(wait, 0.0)
 
     def _do_duties(self) -> None:
+        floor.leave()
         now = time.monotonic()
         self._tell_proof(now)
         if self._stats_are_due() and now - self._counted[1] >= self._between_stats:
@@ -436,6 +438,7 @@ class Player:
 
     def _keep(self, write: Callable[[], T]) -> T | None:
         """Write to the store; a stream goes on without it."""
+        floor.leave()
         try:
             return write()
         except StoreError as error:

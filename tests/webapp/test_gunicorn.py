@@ -281,8 +281,9 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(gunicorn, headers):
     assert not answer or answer.split()[1] in (b"400", b"501")
 
 
-def test_a_worker_that_cannot_serve_streams_is_refused_at_the_start():
-    words = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "127.0.0.1:0", "--threads", "1", "-k", "sync"]
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_a_worker_that_cannot_serve_streams_is_refused_at_the_start(worker):
+    words = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "127.0.0.1:0", "--threads", "1", "-k", worker]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode not in (0, None)
     assert "gthread worker" in done.stderr and "Traceback" not in done.stderr
