@@ -326,3 +326,29 @@ def test_a_long_run_goes_back_before_its_first_bar(ws_connect, back):
     assert shown["reset"] and shown["time"] == shown["equity"] == []
     if back["action"] == "restart":
         assert wire.until("frame")[-1]["to"]
+
+
+@pytest.mark.parametrize("speed", [20, 100, "instant"])
+@pytest.mark.parametrize("bars", [2_500, 30_000])
+def test_any_controls_of_a_long_run_are_answered_and_its_columns_fit(ws_connect, bars, speed):
+    chance = random.Random(bars)
+    config = CONFIG | {"symbol": f"SYNTH:{bars}", "interval": "1m", "period": "max", "strategy": "donchian_breakout"}
+    wire = ws_connect({"action": "start_backtest", "config": config | {"speed": speed}})
+    for number in range(40):
+        control = chance.choice(
+            [
+                {"action": "seek", "bar": chance.choice([0, 1, bars // 2, bars, chance.randint(0, bars)])},
+                {"action": "step", "bars": chance.choice([-bars, -100, -1, 1, 100, bars])},
+                {"action": "speed", "value": chance.choice([1, 20, 100, "instant"])},
+                *({"action": action} for action in ("restart", "end", "play", "pause", "next_event", "previous_event")),
+            ]
+        )
+        wire.send(control | {"id": number})
+        answered = False
+        while not answered:
+            message = wire.receive()
+            assert message["type"] != "error", (control, message)
+            if message["type"] == "frame":
+                columns = [message[name] for name in (*COLUMNS, "drawdown")] + [*message["indicators"].values()]
+                assert {len(column) for column in columns} == {len(message["time"])}, control
+            answered = message["type"] == "state" and message.get("id") == number and "seeking" not in message
