@@ -90,3 +90,5 @@ def test_marks_that_were_joined_are_counted_on_the_page(page: Page, services: Se
     deck.press("f")
     note = page.locator("[data-thinned]")
     deck.until(lambda: "more trade marks" in note.inner_text(), "the count")
+    deck.press("Home")
+    deck.until(lambda: deck.bar == 0 and not note.is_visible(), "nothing to count before the first bar")

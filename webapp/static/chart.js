@@ -343,6 +343,11 @@ export class Chart {
   // once the playhead rests, when the scale was another.
   mark() {
     const { data, marks, range } = this;
+    if (data?.count === 0) {
+      this.joined = 0; // before the first bar, nothing was traded yet
+      this.markedFor = null;
+      this.on.marked?.();
+    }
     if (!data?.count || !range) return;
     const span = range.to - range.from;
     const [from, to] = [Math.max(0, Math.floor(range.from - span)), Math.min(data.count - 1, Math.ceil(range.to + span))];
