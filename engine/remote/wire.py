@@ -150,7 +150,9 @@ class Writer:
         pieces: list[bytes | memoryview] = []
         for at in range(0, last + 1, ENTRIES):
             part = slice(at, min(at + ENTRIES, stop))
-            rows = self._new_rows(None if broken else bar) if at == last else [b""] * 4
+            # Each with the rows of its own bars: who reads up to a bar goes no further than the piece that has it.
+            before = bars[part.stop] if at < last else None if broken else bar
+            rows = self._new_rows(before)
             head = _BLOCK.pack(bar if at == last else -1, len(kinds[part]), len(rows[0]) // 8)
             events = array("q", bars[part]).tobytes(), *rows, self._encode(cells[part]).encode()
             pieces += pack(kind, head, kinds[part], *events)
