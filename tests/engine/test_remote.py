@@ -468,3 +468,15 @@ def test_texts_of_a_strategy_are_such_as_can_be_sent_and_shown():
     head = json.dumps({"name": HALF, "pane": "", "color": HALF, "style": "", "group": ""}).encode()
     line = wire.read_indicator(bytearray(struct.pack("<I", len(head)) + head + bytes(80)), 10)
     assert (line.name, line.color) == ("?", "?")
+
+
+def test_money_is_on_the_tape_at_each_bar_though_the_child_was_far_ahead(pool):
+    bars, entry = random_bars(20_000, seed=4), Catalog().find("sma_cross")
+    remote = pool.simulation(bars, entry, {"fast": 2, "slow": 4})
+    here = Simulation(bars, entry.strategy, {"fast": 2, "slow": 4})
+    while remote.ready < 20_000:
+        remote.advance(0)
+    for bar in range(1_000, 20_001, 1_000):
+        remote.advance(1_000)
+        here.advance(1_000)
+        assert remote.tape.equity(0, bar).tolist() == here.tape.equity(0, bar).tolist()
